@@ -1,0 +1,93 @@
+"""What all three commands share with a terminal: exit codes, errors, progress.
+
+Standard output carries results only (a table, or one JSON object under --json); everything else
+goes to standard error. Nothing heavy is imported here, so `--help` stays fast.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as asked; the message says what to type instead."""
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run a Typer app and map what escapes it to the exit codes of the design.
+
+    UsageError -> 2 with its message alone; KeyboardInterrupt -> 130. Anything else is a bug: the
+    traceback is shown and the exit code is 1.
+    """
+    try:
+        command()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE) from None
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on from here", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+class Progress:
+    """done/total, rate, ETA and counts on stderr: a live line on a terminal, else one each 10 s."""
+
+    def __init__(self, total: int | None, label: str, quiet: bool = False) -> None:
+        self.total, self.label, self.quiet = total, label, quiet
+        self.done, self.note = 0, ""
+        self.terminal = sys.stderr.isatty()
+        self.interval = 0.1 if self.terminal else 10.0
+        self.started = self.shown = time.monotonic()
+        self.drawn = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.drawn:
+            self.show()
+            if self.terminal and not self.quiet:
+                print(file=sys.stderr)
+
+    def update(self, count: int = 1, note: str = "") -> None:
+        """Advance by `count`; `note` replaces the text after the figures (failures, loss, ...)."""
+        self.done += count
+        self.note = note or self.note
+        if time.monotonic() - self.shown >= self.interval:
+            self.show()
+
+    def show(self) -> None:
+        """Draw the line now."""
+        self.shown, self.drawn = time.monotonic(), True
+        if self.quiet:
+            return
+        elapsed = self.shown - self.started
+        rate = self.done / elapsed if elapsed > 0 else 0.0
+        line = f"{self.label} {self.done}"
+        if self.total is not None:
+            line += f"/{self.total}"
+            if rate > 0:
+                line += f"  ETA {clock((self.total - self.done) / rate)}"
+        line += f"  {rate:.3g}/s  {clock(elapsed)}"
+        if self.note:
+            line += f"  {self.note}"
+        if self.terminal:
+            sys.stderr.write(f"\r\x1b[K{line}")
+        else:
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
