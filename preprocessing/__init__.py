@@ -1,0 +1,45 @@
+"""Raw mesh -> watertight mesh -> point samples. Public names load on first use."""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Mesh": "mesh",
+    "MeshError": "mesh",
+    "Transform": "mesh",
+    "load_mesh": "mesh",
+    "normalise": "mesh",
+    "save_mesh": "mesh",
+    "Watertight": "watertight",
+    "make_watertight": "watertight",
+    "SalientEdges": "edges",
+    "level_of": "edges",
+    "salient_edges": "edges",
+    "signed_distance": "distance",
+    "unsigned_distance": "distance",
+    "farthest_points": "fps",
+    "extract_isosurface": "isosurface",
+    "BrickField": "bricks",
+    "Sample": "samples",
+    "read_sample": "samples",
+    "read_window": "samples",
+    "write_sample": "samples",
+    "sample_shape": "sampling",
+    "Shape": "shapes",
+    "generate_shapes": "shapes",
+    "Item": "runner",
+    "Outcome": "runner",
+    "run": "runner",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module a public name lives in when the name is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,79 @@
+"""The rules no single module can check: import direction, public names, a light `--help`."""
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "preprocessing": set(),
+    "vae": {"preprocessing"},
+    "dora_bench": {"preprocessing", "vae"},
+    "benchmarks": {"preprocessing", "vae", "dora_bench"},
+}
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Top-level names of our packages that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names & {*ALLOWED, "tests"}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_go_one_way(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        wrong = imported_packages(path) - ALLOWED[package] - {package}
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_pymeshlab_is_imported_in_one_module_only() -> None:
+    """pymeshlab is GPL-3: one module imports it, lazily."""
+    importing = []
+    for package in ALLOWED:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                if any(name.split(".")[0] == "pymeshlab" for name in names):
+                    importing.append(str(path.relative_to(ROOT)))
+                    assert node.col_offset > 0, f"{path}: import it inside a function"
+    assert set(importing) <= {"preprocessing/meshlab.py"}
+
+
+@pytest.mark.parametrize("package", ["preprocessing", "vae", "dora_bench"])
+def test_public_names_exist_and_are_documented(package: str) -> None:
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        assert getattr(module, name).__doc__, f"{package}.{name} has no docstring"
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = module.no_such_name
+
+
+@pytest.mark.parametrize("command", ["preprocessing.cli", "vae.cli", "dora_bench.cli"])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    code = (
+        f"import sys, {command}\n"
+        "heavy = {'torch', 'ray', 'open3d', 'pymeshlab', 'numba', 'trimesh', 'pandas', 'scipy'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version_is_the_one_in_pyproject() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version("dora-bench") == declared
