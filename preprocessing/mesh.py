@@ -1,19 +1,20 @@
 """Meshes: the array type the whole house passes around, the normalised frame, and mesh files."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from preprocessing.files import atomic_write
+from preprocessing.format_gltf import write_glb
+from preprocessing.format_obj import write_obj
+from preprocessing.format_ply import write_ply
+from preprocessing.format_stl import write_stl
+from preprocessing.mesh_errors import MeshError as MeshError
+from preprocessing.readers import SUFFIXES as SUFFIXES
+from preprocessing.readers import read_triangles
 
-class MeshError(ValueError):
-    """A mesh or file that cannot be used. `reason` is a short stable code for the ledger."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.message = reason, message
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (self.reason, self.message)
+WRITERS = {".ply": write_ply, ".obj": write_obj, ".glb": write_glb, ".stl": write_stl}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,19 @@ class Transform:
         return np.asarray(points, np.float64) / self.scale + np.asarray(self.center)
 
 
+@dataclass(frozen=True)
+class LoadedMesh:
+    """A mesh from a file, and what loading did to what the file holds."""
+
+    mesh: Mesh
+    merged_vertices: int
+    """Vertices that were joined to another one in exactly the same place."""
+    unused_vertices: int
+    """Vertices that no face uses; dropped."""
+    degenerate_faces: int
+    """Faces that name a vertex twice (after joining); dropped."""
+
+
 def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
     """Bounding-box centre to 0, longest side to [-1, 1], in float64.
 
@@ -65,3 +79,116 @@ def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
     center = low + (high - low) / 2
     transform = Transform(2.0 / longest, (float(center[0]), float(center[1]), float(center[2])))
     return Mesh(transform.apply(mesh.vertices), mesh.faces), transform
+
+
+def load_mesh(path: str | Path) -> Mesh:
+    """The mesh in a file of any format in SUFFIXES, whole scenes with their transforms baked in.
+
+    The result is valid: finite vertices, all used, indices in range, no face that names a vertex
+    twice, at least one face with an area. Frame and units are the file's, in float64.
+    Vertices in exactly the same place are joined when that is what closes the mesh: a mesh that
+    is closed by its indices stays as it is, so that what save_mesh wrote comes back unchanged.
+    Raises MeshError with a reason from mesh_errors.REASONS.
+    """
+    return load_mesh_report(path).mesh
+
+
+def load_mesh_report(path: str | Path) -> LoadedMesh:
+    """load_mesh, with counts of what was joined and dropped."""
+    return validate(*read_triangles(Path(path)))
+
+
+def validate(vertices: np.ndarray, faces: np.ndarray) -> LoadedMesh:
+    """Join, drop and check as load_mesh promises. vertices (V,3), faces (F,3) in range.
+
+    Raises MeshError(empty, no-faces, non-finite, zero-extent, zero-area).
+    """
+    if len(faces) == 0:
+        if len(vertices) == 0:
+            raise MeshError("empty", "the file holds no geometry")
+        raise MeshError("no-faces", f"{len(vertices)} points, but no polygon")
+    given, faces = len(faces), drop_degenerate(faces)
+    merged = 0
+    if not closed_by_index(faces):
+        joined, which = join_positions(vertices)
+        merged = len(vertices) - len(joined)
+        vertices, faces = joined, drop_degenerate(which[faces])
+    if len(faces) == 0:
+        raise MeshError("zero-area", f"all {given} faces name a vertex or place twice")
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    kept, faces = vertices[used], (np.cumsum(used) - 1)[faces]
+    check_geometry(kept, faces)
+    return LoadedMesh(Mesh(kept, faces), merged, int((~used).sum()), given - len(faces))
+
+
+def check_geometry(vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Raise MeshError(non-finite, zero-extent, zero-area) where there is nothing to work with."""
+    bad = int((~np.isfinite(vertices).all(axis=1)).sum())
+    if bad:
+        raise MeshError("non-finite", f"{bad} of {len(vertices)} vertices are NaN or infinite")
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    longest = float((high / 2 - low / 2).max())  # halves: the difference could overflow
+    if not longest > 0:
+        raise MeshError("zero-extent", "all vertices coincide")
+    corners = (vertices / longest - low / longest)[faces]
+    crosses = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # Rounding far from the origin gives a line a little area: compare with the coordinates' grain.
+    grain = np.finfo(np.float64).eps * max(1.0, float(np.abs([low, high]).max()) / longest)
+    if not float(np.abs(crosses).max()) > 16 * grain:
+        raise MeshError("zero-area", f"none of {len(faces)} faces has an area")
+
+
+def drop_degenerate(faces: np.ndarray) -> np.ndarray:
+    """Faces (F,3) without those that name a vertex twice."""
+    a, b, c = faces.T
+    return faces[(a != b) & (b != c) & (c != a)]
+
+
+def closed_by_index(faces: np.ndarray) -> bool:
+    """Whether each edge belongs to exactly two faces, by indices alone."""
+    if len(faces) == 0:
+        return False
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    keys = np.sort(ends.min(axis=1) * (int(faces.max()) + 1) + ends.max(axis=1))
+    if len(keys) % 2 or (keys[::2] != keys[1::2]).any():
+        return False
+    return not (keys[1:-1:2] == keys[2::2]).any()
+
+
+def join_positions(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (W,3) without repeated places, in order of first use, and (V,) old -> new index.
+
+    Equal means equal as numbers (0.0 and -0.0 are one place); NaN equals nothing.
+    """
+    order = np.lexsort(vertices.T[::-1])
+    rows = vertices[order]
+    new = np.ones(len(rows), bool)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    group = np.cumsum(new) - 1
+    # lexsort is stable, so the first row of each group is the first in the file.
+    first = order[new]
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    which = np.empty(len(vertices), np.int64)
+    which[order] = rank[group]
+    return vertices[np.sort(first)], which
+
+
+def save_mesh(mesh: Mesh, path: str | Path) -> None:
+    """Write .ply, .obj, .glb or .stl by suffix: atomic, float32, the same bytes for the same mesh.
+
+    Raises MeshError(unsupported-format) for another suffix, MeshError(empty) without faces and
+    MeshError(non-finite) when a coordinate is not finite as float32.
+    """
+    path = Path(path)
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise MeshError(
+            "unsupported-format", f"cannot write {path.name}; use one of {', '.join(WRITERS)}"
+        )
+    if len(mesh.faces) == 0:
+        raise MeshError("empty", "a mesh without faces is not written")
+    if not (np.abs(mesh.vertices) <= np.finfo(np.float32).max).all():
+        raise MeshError("non-finite", "a coordinate is NaN, infinite or beyond float32")
+    atomic_write(path, writer(mesh.vertices, mesh.faces))
