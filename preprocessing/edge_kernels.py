@@ -1,0 +1,175 @@
+"""Compiled loops of the salient edges: match half-edges, look across slivers, measure angles.
+
+Half-edge h = 3 f + k runs from corner k of face f to corner k + 1.
+"""
+
+import numba
+import numpy as np
+
+BOUNDARY, NONMANIFOLD, COLLAPSED = -1, -2, -3
+LONGEST_WALK = 64  # slivers crossed one after the other before an edge is left out
+
+
+@numba.njit(cache=True)
+def match_half_edges(faces, vertex_count):  # type: ignore[no-untyped-def]
+    """The half-edge on the other side of each, and counts of odd edges.
+
+    Returns (mates int64 (3F,), boundary edges, non-manifold edges, unbalanced edges: those that
+    faces do not run along equally often in both directions). A mate is a half-edge, or
+    BOUNDARY for an edge of one face, NONMANIFOLD for one of three or more, COLLAPSED for the
+    half-edges of a face that names a vertex twice: such a face takes no part.
+    """
+    halves = 3 * len(faces)
+    mates = np.full(halves, COLLAPSED, np.int64)
+    lower = np.empty(halves, np.int64)
+    upper = np.empty(halves, np.int64)
+    starts = np.zeros(vertex_count + 1, np.int64)
+    for f in range(len(faces)):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        if a == b or b == c or c == a:
+            lower[3 * f : 3 * f + 3] = -1
+            continue
+        for k in range(3):
+            first, second = faces[f, k], faces[f, (k + 1) % 3]
+            lower[3 * f + k], upper[3 * f + k] = min(first, second), max(first, second)
+            starts[min(first, second) + 1] += 1
+    for v in range(vertex_count):
+        starts[v + 1] += starts[v]
+    grouped = np.empty(starts[vertex_count], np.int64)
+    fill = starts.copy()
+    for h in range(halves):
+        if lower[h] >= 0:
+            grouped[fill[lower[h]]] = h
+            fill[lower[h]] += 1
+
+    boundary = nonmanifold = unbalanced = 0
+    for v in range(vertex_count):
+        group = grouped[starts[v] : starts[v + 1]]
+        if len(group) > 64:
+            group[:] = group[np.argsort(upper[group], kind="mergesort")]
+        else:
+            for i in range(1, len(group)):
+                moved, j = group[i], i - 1
+                while j >= 0 and upper[group[j]] > upper[moved]:
+                    group[j + 1] = group[j]
+                    j -= 1
+                group[j + 1] = moved
+        i = 0
+        while i < len(group):
+            j = i + 1
+            while j < len(group) and upper[group[j]] == upper[group[i]]:
+                j += 1
+            balance = 0
+            for k in range(i, j):
+                forward = faces[group[k] // 3, group[k] % 3] == v
+                balance += 1 if forward else -1
+            unbalanced += balance != 0
+            if j - i == 2:
+                mates[group[i]], mates[group[i + 1]] = group[i + 1], group[i]
+            else:
+                code = BOUNDARY if j - i == 1 else NONMANIFOLD
+                boundary += code == BOUNDARY
+                nonmanifold += code == NONMANIFOLD
+                for k in range(i, j):
+                    mates[group[k]] = code
+            i = j
+    return mates, boundary, nonmanifold, unbalanced
+
+
+@numba.njit(cache=True)
+def face_shapes(vertices, faces, least_height, cap_sine):  # type: ignore[no-untyped-def]
+    """Normals float64 (F,3), longest half-edge int64 (F,), and whether a face is degenerate (F,).
+
+    Degenerate: height on the longest edge at most `least_height`, or the sine of the greatest
+    angle below `cap_sine` while that angle is obtuse. Normals of zero-area faces are zero.
+    """
+    total = len(faces)
+    normals = np.zeros((total, 3))
+    longest = np.empty(total, np.int64)
+    degenerate = np.empty(total, np.bool_)
+    for f in range(total):
+        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
+        e0, e1, e2 = b - a, c - b, a - c
+        s0, s1, s2 = (e0 * e0).sum(), (e1 * e1).sum(), (e2 * e2).sum()
+        if s0 >= s1 and s0 >= s2:
+            k, long, product, cosine = 0, s0, s1 * s2, -(e1 * e2).sum()
+        elif s1 >= s2:
+            k, long, product, cosine = 1, s1, s2 * s0, -(e2 * e0).sum()
+        else:
+            k, long, product, cosine = 2, s2, s0 * s1, -(e0 * e1).sum()
+        longest[f] = 3 * f + k
+        nx = e0[1] * e1[2] - e0[2] * e1[1]
+        ny = e0[2] * e1[0] - e0[0] * e1[2]
+        nz = e0[0] * e1[1] - e0[1] * e1[0]
+        double_area = np.sqrt(nx * nx + ny * ny + nz * nz)
+        # Height on the longest edge = 2 area / edge; sine of the opposite angle = 2 area / product.
+        degenerate[f] = double_area <= least_height * np.sqrt(long) or (
+            cosine < 0 and double_area < cap_sine * np.sqrt(product)
+        )
+        if double_area > 0:
+            normals[f, 0] = nx / double_area
+            normals[f, 1] = ny / double_area
+            normals[f, 2] = nz / double_area
+    return normals, longest, degenerate
+
+
+@numba.njit(cache=True)
+def real_side(h, faces, mates, longest, degenerate):  # type: ignore[no-untyped-def]
+    """The real face that half-edge `h` looks at, and whether windings disagreed on the way.
+
+    Returns (face or -1, turned). Over a degenerate face the way goes across its longest edge.
+    """
+    turned = False
+    for _ in range(LONGEST_WALK):
+        f = h // 3
+        if not degenerate[f]:
+            return f, turned
+        if h == longest[f] or mates[longest[f]] < 0:
+            return -1, turned
+        out = longest[f]
+        h = mates[out]
+        turned ^= runs_alike(out, h, faces)
+    return -1, turned
+
+
+@numba.njit(inline="always")
+def runs_alike(h, g, faces):  # type: ignore[no-untyped-def]
+    """Whether two half-edges of one edge start at the same vertex: their faces disagree."""
+    return faces[h // 3, h % 3] == faces[g // 3, g % 3]
+
+
+@numba.njit(cache=True)
+def sharp_edges(vertices, faces, mates, normals, longest, degenerate, angle):  # type: ignore[no-untyped-def]
+    """Half-edges whose dihedral angle exceeds `angle` degrees, one of each pair.
+
+    Returns (half-edges int64 (E,), faces int64 (E,2), turned bool (E,), angles float64 (E,)).
+    """
+    halves = 3 * len(faces)
+    kept = np.empty(halves // 2 + 1, np.int64)
+    sides = np.empty((halves // 2 + 1, 2), np.int64)
+    flips = np.empty(halves // 2 + 1, np.bool_)
+    angles = np.empty(halves // 2 + 1)
+    count = 0
+    for h in range(halves):
+        mate = mates[h]
+        if mate < h:
+            continue
+        f, turned = real_side(h, faces, mates, longest, degenerate)
+        if f < 0:
+            continue
+        g, turned_too = real_side(mate, faces, mates, longest, degenerate)
+        if g < 0 or g == f:
+            continue
+        flip = turned ^ turned_too ^ runs_alike(h, mate, faces)
+        n, m = normals[f], normals[g]
+        cosine = n[0] * m[0] + n[1] * m[1] + n[2] * m[2]
+        x = n[1] * m[2] - n[2] * m[1]
+        y = n[2] * m[0] - n[0] * m[2]
+        z = n[0] * m[1] - n[1] * m[0]
+        sine = np.sqrt(x * x + y * y + z * z)
+        degrees = np.degrees(np.arctan2(sine, -cosine if flip else cosine))
+        if degrees > angle:
+            kept[count], sides[count, 0], sides[count, 1] = h, f, g
+            flips[count], angles[count] = flip, degrees
+            count += 1
+    return kept[:count], sides[:count], flips[:count], angles[:count]

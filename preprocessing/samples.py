@@ -1,0 +1,175 @@
+"""The sample file: everything a VAE trains on from one mesh, read by random windows.
+
+A safetensors file of float32 arrays whose rows are shuffled at write, so that any run of rows is a
+random subset; the farthest point order of each cloud, from its row 0, is stored beside it.
+"""
+
+import json
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from preprocessing.files import atomic_path
+from preprocessing.mesh import MeshError
+
+BOUND = 1.05  # half the side of the cube that all points lie in
+ARRAYS = ("coarse_surface", "sharp_surface", "sharp_near", "coarse_near", "space")
+COLUMNS = {"coarse_surface": 6, "sharp_surface": 6, "sharp_near": 4, "coarse_near": 4, "space": 4}
+ORDERS = {"coarse_order": "coarse_surface", "sharp_order": "sharp_surface"}
+FORMAT = "dora-sample-1"
+
+
+class SampleError(MeshError):
+    """A sample that cannot be made, or a sample file that cannot be used; `reason` is stable."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Clouds and supervision of one mesh in the normalised frame, all float32.
+
+    `coarse_surface` (N,6) and `sharp_surface` (M,6): xyz and unit outward normal, M = 0 where the
+    mesh has no salient edge. `sharp_near`, `coarse_near`, `space` (.,4): xyz and signed distance,
+    positive inside. `coarse_order` int32 (N,) and `sharp_order` int32 (M,): the row of the i-th
+    point of the farthest point order, so the rows order[: T // 2] are the token queries for T
+    tokens; order[0] is 0. `metadata`: strings.
+    """
+
+    coarse_surface: np.ndarray
+    sharp_surface: np.ndarray
+    sharp_near: np.ndarray
+    coarse_near: np.ndarray
+    space: np.ndarray
+    coarse_order: np.ndarray
+    sharp_order: np.ndarray
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def check_sample(sample: Sample) -> None:
+    """Raise SampleError unless every array is what `Sample` promises.
+
+    Reasons: bad-shape, not-finite, outside-cube (of [-1.05, 1.05]^3), bad-normal (not unit),
+    bad-order (not a permutation), empty.
+    """
+    for name in ARRAYS:
+        array = getattr(sample, name)
+        if array.ndim != 2 or array.shape[1] != COLUMNS[name] or array.dtype != np.float32:
+            raise SampleError(
+                "bad-shape",
+                f"{name} is {array.dtype} {array.shape}, not float32 (.,{COLUMNS[name]})",
+            )
+        if not np.isfinite(array).all():
+            raise SampleError("not-finite", f"{name} holds a value that is not finite")
+        if len(array) and np.abs(array[:, :3]).max() > np.float32(BOUND):
+            raise SampleError("outside-cube", f"{name} holds a point outside [-1.05, 1.05]^3")
+        if COLUMNS[name] == 6:
+            norms = np.sqrt(np.einsum("ij,ij->i", array[:, 3:], array[:, 3:]))
+            if len(array) and np.abs(norms - 1).max() > 1e-5:
+                raise SampleError("bad-normal", f"{name} holds a normal that is not unit")
+    if len(sample.coarse_surface) == 0:
+        raise SampleError("empty", "the sample has no surface points")
+    for name, cloud in ORDERS.items():
+        order, count = getattr(sample, name), len(getattr(sample, cloud))
+        whole = order.dtype == np.int32 and np.array_equal(np.sort(order), np.arange(count))
+        if not whole or (count and order[0] != 0):
+            raise SampleError("bad-order", f"{name} is not an order of {cloud} that begins at 0")
+
+
+def write_sample(sample: Sample, path: str | Path) -> None:
+    """Check a sample and write it to `path` (safetensors), atomically; equal samples, equal bytes.
+
+    Raises SampleError as `check_sample`. The header is written here because the safetensors
+    library orders metadata by a hash that changes from process to process.
+    """
+    check_sample(sample)
+    arrays = {name: getattr(sample, name) for name in (*ARRAYS, *ORDERS)}
+    header: dict[str, object] = {
+        "__metadata__": dict(sorted((sample.metadata | {"format": FORMAT}).items()))
+    }
+    offset = 0
+    for name, array in arrays.items():
+        header[name] = {
+            "dtype": "F32" if array.dtype == np.float32 else "I32",
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        handle.write(struct.pack("<Q", len(text)))
+        handle.write(text)
+        for array in arrays.values():
+            handle.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+
+
+def read_sample(path: str | Path) -> Sample:
+    """Read and check a whole sample file.
+
+    Raises SampleError(bad-file) for a file that is cut short or not a sample, FileNotFoundError,
+    and SampleError as `check_sample`.
+    """
+    arrays, metadata = read_arrays(path, (*ARRAYS, *ORDERS))
+    metadata.pop("format")
+    sample = Sample(**arrays, metadata=metadata)
+    check_sample(sample)
+    return sample
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a sample file without its arrays. Raises as `read_sample`."""
+    return read_arrays(path, ())[1]
+
+
+def read_arrays(
+    path: str | Path, names: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Named arrays and the metadata of a sample file."""
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            require_format(path, metadata)
+            return {name: file.get_tensor(name) for name in names}, metadata
+    except SafetensorError as error:
+        raise SampleError("bad-file", f"{path} is not a whole sample file: {error}") from error
+
+
+def read_window(
+    path: str | Path, counts: dict[str, int], generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """A random run of rows of each named array: a random subset, since rows are shuffled.
+
+    `counts` maps names of `ARRAYS` to numbers of rows. Each array starts at its own random row and
+    goes on from row 0 after the last. An array with fewer rows than asked for comes whole, so an
+    empty salient cloud comes empty. Reads only the rows it returns. Raises SampleError(bad-file)
+    and KeyError for an unknown name.
+    """
+    window = {}
+    try:
+        with safe_open(path, "numpy") as file:
+            require_format(path, file.metadata() or {})
+            for name, count in counts.items():
+                if name not in COLUMNS:
+                    raise KeyError(f"{name} is not one of {ARRAYS}")
+                rows = file.get_slice(name)
+                total = rows.get_shape()[0]
+                if total <= count:
+                    window[name] = file.get_tensor(name)
+                    continue
+                begin = int(generator.integers(total))
+                end = begin + count
+                if end <= total:
+                    window[name] = rows[begin:end]
+                else:
+                    window[name] = np.concatenate([rows[begin:], rows[: end - total]])
+    except SafetensorError as error:
+        raise SampleError("bad-file", f"{path} is not a whole sample file: {error}") from error
+    return window
+
+
+def require_format(path: str | Path, metadata: dict[str, str]) -> None:
+    """Raise SampleError(bad-file) for a safetensors file that is no sample."""
+    if metadata.get("format") != FORMAT:
+        raise SampleError("bad-file", f"{path} is a safetensors file but not a {FORMAT}")

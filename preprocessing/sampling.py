@@ -1,0 +1,282 @@
+"""Hybrid point samples of a watertight mesh: uniform and salient clouds, supervision with SDF.
+
+Dora (arXiv 2412.17808, section 3.1) as released, except that points between the ends of salient
+edges are spread by length (`edge_spread="edge"`: as released, evenly over the edges), that every
+draw is seeded by (seed, item id, stage), and that a mesh without salient edges gives an empty
+salient cloud instead of a crash.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from preprocessing.distance import signed_distance
+from preprocessing.edges import SalientEdges, level_of, salient_edges
+from preprocessing.fps import farthest_points
+from preprocessing.mesh import Mesh
+from preprocessing.samples import BOUND, Sample, SampleError, check_sample
+from preprocessing.seeds import generator
+
+EDGE_SPREADS = ("length", "edge")
+REDRAWS = 256  # rounds of new noise; in the worst case, a corner of the cube, 7/8 remain a round
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervision:
+    """Where signed distances are taken; the defaults are the published ones.
+
+    `dense` area-weighted surface points: the pool that FPS thins to the uniform cloud, and that
+    near points start from. Near points: every dense point once per sigma of `near_sigmas`. Salient
+    ones: every point of the salient cloud once per sigma of `salient_sigmas`. `space` points
+    uniform in [-1.05, 1.05]^3. Sigmas are in units of the normalised frame.
+    """
+
+    dense: int = 200_000
+    near_sigmas: tuple[float, ...] = (0.001, 0.005)
+    salient_sigmas: tuple[float, ...] = (0.001, 0.005, 0.007, 0.01)
+    space: int = 200_000
+
+
+PUBLISHED = Supervision()
+
+
+def sample_shape(
+    mesh: Mesh,
+    *,
+    points: int = 65536,
+    angle: float = 15.0,
+    seed: int = 0,
+    item_id: str = "",
+    eps: float | None = None,
+    edge_spread: str = "length",
+    supervision: Supervision = PUBLISHED,
+) -> Sample:
+    """Everything the VAE trains on from one watertight mesh in the normalised frame.
+
+    `points` is the total: points // 2 uniform and up to points // 2 salient ones (exactly as many,
+    or none where no edge is salient). `eps` is recorded in the metadata. The sample is a pure
+    function of the arguments; rows are shuffled, see `samples.Sample`.
+
+    Raises SampleError outside-cube, degenerate or one of `check_sample`, MeshError(not-closed) for
+    a mesh without an inside, MeshError(empty), and ValueError for arguments out of range.
+    """
+    count = points // 2
+    if not 0 < count <= supervision.dense:
+        raise ValueError(
+            f"points // 2 must be from 1 to the {supervision.dense} dense points, not {count}"
+        )
+    edges = salient_edges(mesh, angle)
+    dense, dense_normals, _ = sample_surface(
+        mesh, supervision.dense, generator(seed, item_id, "surface")
+    )
+    order = farthest_points(dense, count)
+    coarse = np.concatenate([dense[order], dense_normals[order]], axis=1)
+    sharp = salient_cloud(mesh, edges, count, generator(seed, item_id, "salient"), edge_spread)
+
+    queries = {
+        "sharp_near": with_noise(
+            sharp[:, :3], supervision.salient_sigmas, generator(seed, item_id, "salient-noise")
+        ),
+        "coarse_near": with_noise(
+            dense, supervision.near_sigmas, generator(seed, item_id, "near-noise")
+        ),
+        "space": generator(seed, item_id, "space").uniform(-BOUND, BOUND, (supervision.space, 3)),
+    }
+    shuffle = generator(seed, item_id, "shuffle")
+    coarse_rows, coarse_order = shuffled_cloud(coarse, shuffle)
+    sharp_rows, sharp_order = shuffled_cloud(sharp, shuffle)
+    sample = Sample(
+        coarse_surface=coarse_rows,
+        sharp_surface=sharp_rows,
+        coarse_order=coarse_order,
+        sharp_order=sharp_order,
+        **supervise(mesh, queries, shuffle),
+        metadata={
+            "id": item_id,
+            "seed": str(seed),
+            "angle": repr(float(angle)),
+            "eps": "" if eps is None else repr(float(eps)),
+            "edge_spread": edge_spread,
+            "salient_edges": str(len(edges)),
+            "salient_length": repr(edges.total_length),
+            "boundary_edges": str(edges.boundary_edges),
+            "nonmanifold_edges": str(edges.nonmanifold_edges),
+            "level": str(level_of(len(edges))),
+            "rows": "shuffled; the farthest point order is in coarse_order and sharp_order",
+        },
+    )
+    check_sample(sample)
+    return sample
+
+
+def sample_surface(
+    mesh: Mesh, count: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Area-weighted random surface points.
+
+    Returns (points float64 (count,3), unit face normals float64 (count,3), faces int64 (count,)).
+    Raises SampleError(degenerate) when the mesh has no area.
+    """
+    triangles = mesh.triangles
+    first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    crosses = np.cross(first, second)
+    doubled = np.sqrt(np.einsum("ij,ij->i", crosses, crosses))
+    total = np.cumsum(doubled)
+    if len(total) == 0 or not total[-1] > 0:
+        raise SampleError("degenerate", "the mesh has no area to sample")
+    # side="right": a face of no area has an empty interval and is never chosen.
+    drawn = generator.random(count) * total[-1]
+    faces = np.minimum(np.searchsorted(total, drawn, side="right"), last_positive(doubled))
+    along = generator.random((count, 2))
+    along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
+    points = triangles[faces, 0] + along[:, :1] * first[faces] + along[:, 1:] * second[faces]
+    return points, crosses[faces] / doubled[faces, None], faces
+
+
+def last_positive(weights: np.ndarray) -> int:
+    """Row of the last weight above zero: where a draw that rounds up to the total belongs."""
+    return int(np.flatnonzero(weights > 0)[-1])
+
+
+def sample_segments(
+    segments: np.ndarray, count: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points along segments (E,2,3), spread by length: one at random in each of `count` strata.
+
+    Returns (points float64 (count,3), segment of each int64 (count,)). Raises
+    SampleError(degenerate) when the segments have no length and count > 0.
+    """
+    lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
+    ends = np.cumsum(lengths)
+    if count == 0:
+        return np.empty((0, 3)), np.empty(0, np.int64)
+    if len(ends) == 0 or not ends[-1] > 0:
+        raise SampleError("degenerate", "the segments have no length to sample")
+    drawn = (np.arange(count) + generator.random(count)) * (ends[-1] / count)
+    rows = np.minimum(np.searchsorted(ends, drawn, side="right"), last_positive(lengths))
+    along = np.clip((drawn - ends[rows]) / lengths[rows] + 1, 0, 1)[:, None]
+    return segments[rows, 0] * (1 - along) + segments[rows, 1] * along, rows
+
+
+def salient_cloud(
+    mesh: Mesh,
+    edges: SalientEdges,
+    count: int,
+    generator: np.random.Generator,
+    edge_spread: str = "length",
+) -> np.ndarray:
+    """The salient cloud, float64 (count,6): xyz and unit normal; row 0 is a random end point.
+
+    With at least `count` end points: FPS of them. With fewer: all of them and points between them.
+    Without a salient edge: (0,6). End points carry the angle-weighted vertex normal, points between
+    the normalised mean of the two face normals. Raises SampleError(bad-normal) where such a normal
+    is zero: the surface is folded onto itself there.
+    """
+    if edge_spread not in EDGE_SPREADS:
+        raise ValueError(f"edge_spread must be one of {EDGE_SPREADS}, not {edge_spread!r}")
+    if len(edges) == 0:
+        return np.empty((0, 6))
+    rows = generator.permutation(np.unique(edges.edges))
+    cloud = np.concatenate([mesh.vertices[rows], vertex_normals(mesh, rows)], axis=1)
+    missing = count - len(rows)
+    if missing > 0:
+        if edge_spread == "length":
+            points, at = sample_segments(edges.segments, missing, generator)
+        else:
+            points, at = points_per_edge(edges.segments, missing, generator)
+        cloud = np.concatenate([cloud, np.concatenate([points, edges.normals[at]], axis=1)])
+    if not (np.linalg.norm(cloud[:, 3:], axis=1) > 0.5).all():
+        raise SampleError("bad-normal", "the surface folds onto itself at a salient edge")
+    return cloud if missing >= 0 else cloud[farthest_points(cloud[:, :3], count)]
+
+
+def points_per_edge(
+    segments: np.ndarray, count: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """As released: the same number of points on every edge, evenly spaced, whatever its length.
+
+    Returns as `sample_segments`. The remainder goes to one point more on randomly chosen edges.
+    """
+    share = np.full(len(segments), count // len(segments))
+    share[generator.permutation(len(segments))[: count % len(segments)]] += 1
+    rows = np.repeat(np.arange(len(segments)), share)
+    place = np.arange(count) - np.repeat(np.cumsum(share) - share, share)
+    along = ((place + 1) / (share[rows] + 1))[:, None]
+    return segments[rows, 0] * (1 - along) + segments[rows, 1] * along, rows
+
+
+def vertex_normals(mesh: Mesh, rows: np.ndarray) -> np.ndarray:
+    """Angle-weighted unit normals of the vertices `rows` (K,), float64 (K,3); zero if undefined."""
+    slot = np.full(len(mesh.vertices), -1, np.int64)
+    slot[rows] = np.arange(len(rows))
+    faces = mesh.faces[(slot[mesh.faces] >= 0).any(axis=1)]
+    corners = mesh.vertices[faces]
+    sums = np.zeros((len(rows), 3))
+    for k in range(3):
+        first = corners[:, (k + 1) % 3] - corners[:, k]
+        second = corners[:, (k + 2) % 3] - corners[:, k]
+        cross = np.cross(first, second)
+        size = np.linalg.norm(cross, axis=1)
+        angle = np.arctan2(size, np.einsum("ij,ij->i", first, second))
+        kept = (slot[faces[:, k]] >= 0) & (size > 0)
+        weighted = cross[kept] * (angle[kept] / size[kept])[:, None]
+        for axis in range(3):
+            sums[:, axis] += np.bincount(
+                slot[faces[kept, k]], weights=weighted[:, axis], minlength=len(rows)
+            )
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 1e-12)
+
+
+def with_noise(
+    points: np.ndarray, sigmas: tuple[float, ...], generator: np.random.Generator
+) -> np.ndarray:
+    """Every point once per sigma with Gaussian noise, float64 (len(sigmas) * P, 3).
+
+    A point that the noise carries out of [-1.05, 1.05]^3 gets new noise until it stays inside, so
+    near the faces of the cube the noise is a truncated Gaussian. Raises SampleError(outside-cube)
+    when the points themselves lie outside.
+    """
+    if len(points) and np.abs(points).max() > BOUND:
+        raise SampleError("outside-cube", "the mesh leaves [-1.05, 1.05]^3: normalise it first")
+    centres = np.tile(points, (len(sigmas), 1))
+    scales = np.repeat(np.asarray(sigmas, np.float64), len(points))[:, None]
+    noisy = centres + scales * generator.standard_normal(centres.shape)
+    outside = np.flatnonzero(np.abs(noisy).max(axis=1, initial=0.0) > BOUND)
+    for _ in range(REDRAWS):
+        if len(outside) == 0:
+            return noisy
+        again = centres[outside] + scales[outside] * generator.standard_normal((len(outside), 3))
+        noisy[outside] = again
+        outside = outside[np.abs(again).max(axis=1) > BOUND]
+    raise SampleError("outside-cube", "noise carries points out of the cube: sigma is too large")
+
+
+def supervise(
+    mesh: Mesh, queries: dict[str, np.ndarray], generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Signed distances of the query points (.,3), as shuffled float32 rows (.,4) of xyz and sdf."""
+    # The distance belongs to the stored coordinates: they are rounded before it is taken.
+    rounded = {
+        name: generator.permutation(points.astype(np.float32)) for name, points in queries.items()
+    }
+    sdf = signed_distance(mesh, np.concatenate(list(rounded.values()))).astype(np.float32)
+    limits = np.cumsum([len(points) for points in rounded.values()])[:-1]
+    return {
+        name: np.concatenate([points, values[:, None]], axis=1)
+        for (name, points), values in zip(rounded.items(), np.split(sdf, limits), strict=True)
+    }
+
+
+def shuffled_cloud(
+    cloud: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffle a cloud (N,C) but for its first point; float32 rows (N,C), their order int32 (N,).
+
+    The order is the farthest point order of the rows as stored, from row 0.
+    """
+    rows = cloud.astype(np.float32)
+    rows[1:] = generator.permutation(rows[1:])
+    if len(rows) == 0:
+        return rows, np.empty(0, np.int32)
+    return rows, farthest_points(rows[:, :3], len(rows)).astype(np.int32)
