@@ -1,0 +1,138 @@
+"""Kernels on closed surfaces: connected components, their volumes, which lies in which."""
+
+import numba as nb
+import numpy as np
+
+
+@nb.njit(cache=True, inline="always")
+def _root(parent, v):  # type: ignore[no-untyped-def]
+    while parent[v] != v:
+        parent[v] = parent[parent[v]]
+        v = parent[v]
+    return v
+
+
+@nb.njit(cache=True)
+def vertex_components(count, faces):  # type: ignore[no-untyped-def]
+    """Component of each vertex, int32 (V,), numbered by first vertex, and their number.
+
+    Vertices that no face uses form components of their own.
+    """
+    parent = np.arange(count).astype(np.int32)
+    for f in range(faces.shape[0]):
+        a = _root(parent, faces[f, 0])
+        b = _root(parent, faces[f, 1])
+        if a < b:
+            parent[b] = a
+        elif b < a:
+            parent[a] = b
+            a = b
+        c = _root(parent, faces[f, 2])
+        if a < c:
+            parent[c] = a
+        else:
+            parent[a] = c
+    found = 0
+    for v in range(count):
+        if parent[v] == v:
+            parent[v] = found
+            found += 1
+        else:
+            parent[v] = parent[parent[v]]
+    return parent, found
+
+
+@nb.njit(cache=True)
+def component_volumes(vertices, faces, component, count):  # type: ignore[no-untyped-def]
+    """Signed volume and first face of each component, float64 (C,) and int64 (C,)."""
+    volume = np.zeros(count, np.float64)
+    first = np.full(count, -1, np.int64)
+    for f in range(faces.shape[0]):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        shell = component[a]
+        if first[shell] < 0:
+            first[shell] = f
+        o = faces[first[shell], 0]
+        ox, oy, oz = vertices[o, 0], vertices[o, 1], vertices[o, 2]
+        ax, ay, az = vertices[a, 0] - ox, vertices[a, 1] - oy, vertices[a, 2] - oz
+        bx, by, bz = vertices[b, 0] - ox, vertices[b, 1] - oy, vertices[b, 2] - oz
+        cx, cy, cz = vertices[c, 0] - ox, vertices[c, 1] - oy, vertices[c, 2] - oz
+        volume[shell] += (
+            ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+        )
+    return volume / 6.0, first
+
+
+@nb.njit(cache=True)
+def _crossing(vertices, faces, f, x, y, z):  # type: ignore[no-untyped-def]
+    """Sign with which the ray from (x, y, z) towards +z leaves face f, 0 for a miss."""
+    ax, ay = vertices[faces[f, 0], 0] - x, vertices[faces[f, 0], 1] - y
+    bx, by = vertices[faces[f, 1], 0] - x, vertices[faces[f, 1], 1] - y
+    cx, cy = vertices[faces[f, 2], 0] - x, vertices[faces[f, 2], 1] - y
+    u = bx * cy - by * cx
+    v = cx * ay - cy * ax
+    w = ax * by - ay * bx
+    if not ((u > 0 and v > 0 and w > 0) or (u < 0 and v < 0 and w < 0)):
+        return 0
+    area = u + v + w
+    height = (
+        u * vertices[faces[f, 0], 2] + v * vertices[faces[f, 1], 2] + w * vertices[faces[f, 2], 2]
+    ) / area
+    if height <= z:
+        return 0
+    return 1 if area > 0 else -1
+
+
+@nb.njit(parallel=True, cache=True)
+def windings(points, vertices, faces, component, count, first_face, lookup, width):  # type: ignore[no-untyped-def]
+    """Winding number of every component round every point, int32 (P,C).
+
+    Faces are grouped by brick (first_face) and lie inside their brick, so a ray along z meets only
+    the bricks of one column.
+    """
+    found = np.zeros((points.shape[0], count), np.int32)
+    n = lookup.shape[0]
+    for p in nb.prange(points.shape[0]):
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
+        bx = min(max(int((x + 1.05) / width), 0), n - 1)
+        by = min(max(int((y + 1.05) / width), 0), n - 1)
+        for bz in range(min(max(int((z + 1.05) / width), 0), n - 1), n):
+            b = lookup[bx, by, bz]
+            if b < 0:
+                continue
+            for f in range(first_face[b], first_face[b + 1]):
+                sign = _crossing(vertices, faces, f, x, y, z)
+                if sign != 0:
+                    found[p, component[faces[f, 0]]] += sign
+    return found
+
+
+@nb.njit(cache=True)
+def keep_components(faces, component, kept, first_vertex, first_face):  # type: ignore[no-untyped-def]
+    """Vertices and faces of the kept components, renumbered; ranges per brick likewise.
+
+    Returns (old vertex of each new one int32, faces int32, first_vertex, first_face).
+    """
+    bricks = first_vertex.shape[0] - 1
+    new = np.full(component.shape[0], -1, np.int32)
+    old = np.empty(component.shape[0], np.int32)
+    chosen = np.empty_like(faces)
+    starts = np.zeros(bricks + 1, np.int64)
+    face_starts = np.zeros(bricks + 1, np.int64)
+    v = 0
+    for b in range(bricks):
+        for i in range(first_vertex[b], first_vertex[b + 1]):
+            if kept[component[i]]:
+                new[i] = v
+                old[v] = i
+                v += 1
+        starts[b + 1] = v
+    f = 0
+    for b in range(bricks):
+        for i in range(first_face[b], first_face[b + 1]):
+            if kept[component[faces[i, 0]]]:
+                for corner in range(3):
+                    chosen[f, corner] = new[faces[i, corner]]
+                f += 1
+        face_starts[b + 1] = f
+    return old[:v].copy(), chosen[:f].copy(), starts, face_starts
