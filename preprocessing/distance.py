@@ -4,12 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.distance_kernels import build_boxes, nearest_triangles, winding_numbers
+from preprocessing.distance_kernels import (
+    build_boxes,
+    build_slabs,
+    nearest_triangles,
+    winding_numbers,
+)
 from preprocessing.edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.morton import morton_order
 
 LEAF = 4  # triangles to a leaf box
+TOP = 63  # nodes at the root that keep plain boxes: turned ones do not pay there
 
 
 @dataclass(frozen=True)
@@ -17,13 +23,15 @@ class TriangleTree:
     """A tree of boxes over the triangles of a mesh, for many queries.
 
     `order` int64 (F,) the faces along a Morton curve; `triangles` float64 (F,3,3) and `rows` int64
-    (F,3), their corners and vertex rows in that order; `boxes` float64 (nodes,6).
+    (F,3), their corners and vertex rows in that order; `boxes` float64 (nodes,6) along the axes and
+    `slabs` float64 (nodes - TOP,15) along the surface, see `distance_kernels`.
     """
 
     order: np.ndarray
     triangles: np.ndarray
     rows: np.ndarray
     boxes: np.ndarray
+    slabs: np.ndarray
 
     @classmethod
     def build(cls, mesh: Mesh) -> "TriangleTree":
@@ -36,13 +44,18 @@ class TriangleTree:
         order = morton_order(triangles.mean(axis=1))
         triangles = triangles[order]
         leaves = 1 << max(0, (-(-len(order) // LEAF) - 1).bit_length())
-        return cls(order, triangles, mesh.faces[order], build_boxes(triangles, LEAF, leaves))
+        boxes = build_boxes(triangles, LEAF, leaves)
+        first = min(TOP, len(boxes))
+        slabs = build_slabs(triangles, LEAF, leaves, first)
+        return cls(order, triangles, mesh.faces[order], boxes, slabs)
 
     def nearest(
         self, points: np.ndarray, curve: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distance (Q,), face of the mesh (Q,), closest point (Q,3); `curve` from morton_order."""
-        squared, place, closest = nearest_triangles(self.triangles, self.boxes, LEAF, points, curve)
+        squared, place, closest = nearest_triangles(
+            self.triangles, self.boxes, self.slabs, LEAF, points, curve
+        )
         return np.sqrt(squared), self.order[place], closest
 
     def winding(self, points: np.ndarray, curve: np.ndarray, distance: np.ndarray) -> np.ndarray:

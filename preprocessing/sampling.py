@@ -165,7 +165,7 @@ def salient_cloud(
     generator: np.random.Generator,
     edge_spread: str = "length",
 ) -> np.ndarray:
-    """The salient cloud, float64 (count,6): xyz and unit normal; row 0 is a random end point.
+    """The salient cloud in farthest point order, float64 (count,6): xyz and unit normal.
 
     With at least `count` end points: FPS of them. With fewer: all of them and points between them.
     Without a salient edge: (0,6). End points carry the angle-weighted vertex normal, points between
@@ -187,7 +187,7 @@ def salient_cloud(
         cloud = np.concatenate([cloud, np.concatenate([points, edges.normals[at]], axis=1)])
     if not (np.linalg.norm(cloud[:, 3:], axis=1) > 0.5).all():
         raise SampleError("bad-normal", "the surface folds onto itself at a salient edge")
-    return cloud if missing >= 0 else cloud[farthest_points(cloud[:, :3], count)]
+    return cloud[farthest_points(cloud[:, :3], count)]
 
 
 def points_per_edge(
