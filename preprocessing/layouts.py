@@ -37,7 +37,7 @@ def write_npz(sample: Sample, path: str | Path) -> None:
         "metadata": np.array(json.dumps(sample.metadata, sort_keys=True)),
     }
     with atomic_path(path) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def read_npz(path: str | Path) -> Sample:
@@ -136,7 +136,8 @@ def write_vecset(sample: Sample, path: str | Path) -> None:
     )
 
 
-def write_arrays(path: str | Path, dtype: type, **arrays: np.ndarray) -> None:
+def write_arrays(path: str | Path, dtype: type[np.floating], **arrays: np.ndarray) -> None:
     """Arrays of one type as an uncompressed npz, atomically."""
     with atomic_path(path) as temporary:
-        np.savez(temporary, **{name: array.astype(dtype) for name, array in arrays.items()})
+        cast = {name: array.astype(dtype) for name, array in arrays.items()}
+        np.savez(temporary, allow_pickle=False, **cast)
