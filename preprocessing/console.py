@@ -4,9 +4,12 @@ Standard output carries results only (a table, or one JSON object under --json);
 goes to standard error. Nothing heavy is imported here, so `--help` stays fast.
 """
 
+import contextlib
+import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -16,20 +19,50 @@ class UsageError(Exception):
     """The command cannot be carried out as asked; the message says what to type instead."""
 
 
+class StopError(Exception):
+    """The run cannot go on and no option would help (a full disk); the message says what would."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM; the message says how far the run came and how to resume."""
+
+
 def run_command(command: Callable[[], None]) -> None:
     """Run a Typer app and map what escapes it to the exit codes of the design.
 
-    UsageError -> 2 with its message alone; KeyboardInterrupt -> 130. Anything else is a bug: the
-    traceback is shown and the exit code is 1.
+    UsageError -> 2 and StopError -> 1 with the message alone; KeyboardInterrupt and Interrupted
+    -> 130; SIGTERM, which schedulers send, counts as Ctrl-C. Anything else is a bug: the traceback
+    is shown and the exit code is 1.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command()
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(EXIT_USAGE) from None
+    except StopError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_BUG) from None
+    except Interrupted as error:
+        print(f"interrupted: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on from here", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def stdout_for_results_only() -> Iterator[None]:
+    """Send whatever libraries print to standard output to standard error instead."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 class Progress:

@@ -12,7 +12,7 @@ import pickle
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from .supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
@@ -34,7 +34,7 @@ def run(
     retries: int = 0,
     ray_address: str | None = None,
     preload: Iterable[str] = (),
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
 
     function: "module:attribute" or anything picklable; its module is imported once, in the fork
@@ -100,52 +100,44 @@ def make_job(
     return Job(pickled, tuple(modules), main, timeout, memory, retries, threads, path)
 
 
-def run_inline(job: Job, items: Iterator[Item], slots: int) -> Iterator[Outcome]:
-    """Supervise `slots` children from as many threads."""
-    results: queue.Queue[Outcome | BaseException | None] = queue.Queue(maxsize=4 * slots)
+def run_inline(job: Job, items: Iterator[Item], slots: int) -> Generator[Outcome, None, None]:
+    """Supervise `slots` children from as many threads; items are read in the caller's thread."""
+    tasks: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     stopping = threading.Event()
-    reading = threading.Lock()
     server = ForkServer(job)
-    supervisors = [Supervisor(job, server) for _ in range(slots)]
 
-    def put(result: Outcome | BaseException | None) -> None:
-        while not stopping.is_set():
-            try:
-                results.put(result, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def work(supervisor: Supervisor) -> None:
+    def work() -> None:
+        supervisor = Supervisor(job, server)
         supervisor.stopping = stopping
         try:
-            while not stopping.is_set():
-                with reading:
-                    item = next(items, None)
-                if item is None:
-                    break
-                put(supervisor.call(item))
-            put(None)
+            while (item := tasks.get()) is not None and not stopping.is_set():
+                results.put(supervisor.call(item))
         except BaseException as error:  # noqa: BLE001 - carried to the consumer, who raises it
-            put(error)
+            results.put(error)
         finally:
             supervisor.close()
 
-    threads = [threading.Thread(target=work, args=(s,), daemon=True) for s in supervisors]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(slots)]
+    waiting = 0
     try:
         for thread in threads:
             thread.start()
-        running = slots
-        while running:
+        while True:
+            for item in itertools.islice(items, 2 * slots - waiting):
+                tasks.put(item)
+                waiting += 1
+            if not waiting:
+                return
             result = results.get()
+            waiting -= 1
             if isinstance(result, BaseException):
                 raise result
-            if result is None:
-                running -= 1
-            else:
-                yield result
+            yield result
     finally:
         stopping.set()
+        for _ in threads:
+            tasks.put(None)
         for thread in threads:
             thread.join()
         server.close()

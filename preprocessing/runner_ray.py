@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import ray
@@ -41,7 +41,9 @@ class Slot:
         return time.monotonic() - started, outcomes
 
 
-def run_ray(job: Job, items: Iterator[Item], slots: int, address: str | None) -> Iterator[Outcome]:
+def run_ray(
+    job: Job, items: Iterator[Item], slots: int, address: str | None
+) -> Generator[Outcome, None, None]:
     """Feed `slots` actors (0: one for each CPU of the cluster) and yield outcomes as they come."""
     ours = start_ray(slots, address)
     slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from preprocessing.mesh import MeshError
+from preprocessing.mesh_errors import MeshError
 
 
 def misbehave(kind: str) -> str:

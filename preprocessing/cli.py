@@ -1,0 +1,347 @@
+"""dora-prep: raw meshes to watertight meshes to point samples. Parses, calls, prints."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import UsageError, run_command, stdout_for_results_only
+from .options import (
+    EXECUTORS,
+    Executor,
+    Inputs,
+    Json,
+    Memory,
+    Out,
+    Overwrite,
+    Quiet,
+    RayAddress,
+    Seed,
+    Timeout,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from .pipeline import Limits, Summary
+    from .stages import SampleSettings, WatertightSettings
+
+app = typer.Typer(
+    name="dora-prep",
+    help="Raw meshes to watertight meshes to point samples, nothing lost on the way.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Eps = Annotated[
+    str, typer.Option(help="Offset in the normalised frame, [-1, 1]: 2/512 or a decimal.")
+]
+Resolution = Annotated[
+    int | None,
+    typer.Option(min=1, help="Grid cells per axis. [default: round(2 / eps)]", show_default=False),
+]
+Method = Annotated[str, typer.Option(help="offset, alpha-wrap or manifold.")]
+MeshFormat = Annotated[str, typer.Option(help="ply, obj, glb or stl.")]
+KeepCavities = Annotated[
+    bool, typer.Option("--keep-cavities", help="Keep voids that the input bounds as true cavities.")
+]
+CloseHoles = Annotated[
+    float | None,
+    typer.Option(
+        metavar="TAU",
+        help="Fill voids whose openings are narrower than about 2 TAU (normalised).",
+        show_default=False,
+    ),
+]
+Simplify = Annotated[
+    float | None,
+    typer.Option(
+        metavar="E", help="Decimate; the surface moves at most E eps.", show_default=False
+    ),
+]
+Points = Annotated[
+    int, typer.Option(min=2, help="Points in all: half uniform, up to half on salient edges.")
+]
+Angle = Annotated[
+    float,
+    typer.Option(min=0, max=180, help="Dihedral angle in degrees above which an edge is salient."),
+]
+EdgeSpread = Annotated[
+    str, typer.Option(help="length: salient points spread by length; edge: evenly per edge.")
+]
+Near = Annotated[int, typer.Option(min=0, help="Supervision points near the surface.")]
+Space = Annotated[int, typer.Option(min=0, help="Supervision points in the whole cube.")]
+SampleFormat = Annotated[
+    str, typer.Option(help="safetensors, npz (the published layout), hunyuan or vecset.")
+]
+MESH_FORMATS = ("ply", "obj", "glb", "stl")
+METHODS = ("offset", "alpha-wrap", "manifold")
+SAMPLE_FORMATS = ("safetensors", "npz", "hunyuan", "vecset")
+SPREADS = ("length", "edge")
+
+
+@app.command()
+def watertight(
+    inputs: Inputs,
+    out: Out,
+    eps: Eps = "2/256",
+    resolution: Resolution = None,
+    method: Method = "offset",
+    format: MeshFormat = "ply",
+    keep_cavities: KeepCavities = False,
+    close_holes: CloseHoles = None,
+    simplify: Simplify = None,
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Turn meshes into watertight ones: the surface at distance eps around each.
+
+    \b
+    Example:
+      dora-prep watertight scans/ --out watertight --eps 2/512
+    """
+    solid = watertight_settings(
+        eps, resolution, method, format, keep_cavities, close_holes, simplify
+    )
+    limits = run_limits(
+        executor, workers, ray_address, timeout, memory, overwrite, quiet or as_json
+    )
+    carry_out(inputs, out, solid, None, limits, quiet, as_json)
+
+
+@app.command()
+def sample(
+    inputs: Inputs,
+    out: Out,
+    points: Points = 65536,
+    angle: Angle = 15.0,
+    edge_spread: EdgeSpread = "length",
+    near: Near = 400_000,
+    space: Space = 200_000,
+    format: SampleFormat = "safetensors",
+    seed: Seed = 0,
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Sample watertight meshes: uniform and salient clouds, and points with signed distances.
+
+    \b
+    Example:
+      dora-prep sample watertight/ --out samples --points 65536
+    """
+    clouds = sample_settings(points, angle, edge_spread, near, space, format, seed)
+    limits = run_limits(
+        executor, workers, ray_address, timeout, memory, overwrite, quiet or as_json
+    )
+    carry_out(inputs, out, None, clouds, limits, quiet, as_json)
+
+
+@app.command()
+def run(
+    inputs: Inputs,
+    out: Out,
+    eps: Eps = "2/256",
+    resolution: Resolution = None,
+    method: Method = "offset",
+    format: MeshFormat = "ply",
+    keep_cavities: KeepCavities = False,
+    close_holes: CloseHoles = None,
+    simplify: Simplify = None,
+    points: Points = 65536,
+    angle: Angle = 15.0,
+    edge_spread: EdgeSpread = "length",
+    near: Near = 400_000,
+    space: Space = 200_000,
+    sample_format: SampleFormat = "safetensors",
+    seed: Seed = 0,
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Do both in one pass per mesh; writes OUT/watertight and OUT/samples.
+
+    \b
+    Example:
+      dora-prep run meshes/ --out prepared --eps 2/256
+    """
+    solid = watertight_settings(
+        eps, resolution, method, format, keep_cavities, close_holes, simplify
+    )
+    clouds = sample_settings(points, angle, edge_spread, near, space, sample_format, seed)
+    limits = run_limits(
+        executor, workers, ray_address, timeout, memory, overwrite, quiet or as_json
+    )
+    carry_out(inputs, out, solid, clouds, limits, quiet, as_json)
+
+
+def watertight_settings(
+    eps: str,
+    resolution: int | None,
+    method: str,
+    format: str,
+    keep_cavities: bool,
+    close_holes: float | None,
+    simplify: float | None,
+) -> "WatertightSettings":
+    """Check what the options of `watertight` say. Raises UsageError."""
+    from .stages import WatertightSettings
+    from .watertight import default_resolution, parse_eps, smallest_resolution
+
+    one_of("--method", method, METHODS)
+    one_of("--format", format, MESH_FORMATS)
+    try:
+        distance = parse_eps(eps)
+    except ValueError as error:
+        raise UsageError(f"--eps {eps}: {error}") from error
+    cells = resolution or default_resolution(distance)
+    if method == "offset" and cells < smallest_resolution(distance):
+        raise UsageError(
+            f"a grid of {cells} cells cannot resolve --eps {eps}; the smallest that can is "
+            f"--resolution {smallest_resolution(distance)}"
+        )
+    return WatertightSettings(
+        eps=distance,
+        resolution=cells,
+        method=method,
+        format=format,
+        keep_cavities=keep_cavities,
+        close_holes=close_holes,
+        simplify=simplify,
+    )
+
+
+def sample_settings(
+    points: int,
+    angle: float,
+    edge_spread: str,
+    near: int,
+    space: int,
+    format: str,
+    seed: int,
+) -> "SampleSettings":
+    """Check what the options of `sample` say. Raises UsageError."""
+    from .stages import SampleSettings
+
+    one_of("--edge-spread", edge_spread, SPREADS)
+    one_of("the format of samples", format, SAMPLE_FORMATS)
+    return SampleSettings(
+        points=points,
+        angle=angle,
+        seed=seed,
+        edge_spread=edge_spread,
+        near=near,
+        space=space,
+        format=format,
+    )
+
+
+def run_limits(
+    executor: str,
+    workers: int,
+    ray_address: str | None,
+    timeout: float,
+    memory: float,
+    overwrite: bool,
+    quiet: bool,
+) -> "Limits":
+    """The common options as the pipeline takes them. Raises UsageError."""
+    from .pipeline import Limits
+
+    one_of("--executor", executor, EXECUTORS)
+    return Limits(
+        executor=executor,
+        workers=workers,
+        ray_address=ray_address,
+        timeout=timeout or None,
+        memory=memory or None,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise UsageError unless the value is allowed."""
+    if value not in allowed:
+        raise UsageError(f"{option} {value}: use one of {', '.join(allowed)}")
+
+
+def carry_out(
+    inputs: list[str],
+    out: Path,
+    solid: "WatertightSettings | None",
+    clouds: "SampleSettings | None",
+    limits: "Limits",
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Find the inputs, run the stages, print the summary, exit with its code."""
+    from .manifest import find_inputs, mesh_suffixes
+    from .pipeline import known_eps, run_plan
+
+    with stdout_for_results_only():
+        entries = find_inputs(inputs, mesh_suffixes(), exclude=out)
+        eps_of = known_eps(inputs) if solid is None else None
+        summary = run_plan(entries, out, solid, clouds, limits, eps_of=eps_of)
+    finish(summary, quiet, as_json)
+
+
+def finish(summary: "Summary", quiet: bool, as_json: bool) -> None:
+    """Print a run's summary and exit with its code."""
+    if as_json:
+        typer.echo(json.dumps(summary.as_json()))
+    elif not quiet:
+        typer.echo(str(summary))
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def ledger(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that a command wrote.")],
+    only: Annotated[
+        str | None,
+        typer.Option(help="Statuses to show, with commas: failed,crashed,...", show_default=False),
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Do the shown items again.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Show what became of each item; do some again with the settings they had.
+
+    \b
+    Examples:
+      dora-prep ledger prepared --only failed,crashed
+      dora-prep ledger prepared --only timeout --retry
+    """
+    from .ledger_view import ledger_rows, retry_items, show_rows
+
+    statuses = tuple(only.split(",")) if only else ()
+    rows = ledger_rows(folder, statuses)
+    if retry:
+        with stdout_for_results_only():
+            summary = retry_items(folder, rows, quiet or as_json)
+        finish(summary, quiet, as_json)
+    typer.echo(json.dumps(rows) if as_json else show_rows(rows, only))
+
+
+def main() -> None:
+    """The entry point of `dora-prep`."""
+    run_command(app)

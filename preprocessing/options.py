@@ -1,0 +1,34 @@
+"""The options that all commands share, defined once; `vae` and `dora_bench` import them too."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        show_default=False,
+        help="Files, folders (recursive), globs, or lists of paths (.txt, .csv, .parquet, .json).",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=False)]
+Workers = Annotated[int, typer.Option(min=0, help="Cores to use; 0 for all.")]
+Executor = Annotated[
+    str, typer.Option(help="auto, inline (this process) or ray; auto takes ray for many items.")
+]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="Join this Ray cluster.", show_default=False)
+]
+Timeout = Annotated[float, typer.Option(min=0, help="Seconds an item may take; 0 for no limit.")]
+Memory = Annotated[
+    float,
+    typer.Option(min=0, help="GB an item may take; 0 for 90 % of the machine over the workers."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Do everything again.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+EXECUTORS = ("auto", "inline", "ray")

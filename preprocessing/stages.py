@@ -1,0 +1,259 @@
+"""What happens to one mesh, in the child: load, make watertight, sample, write, prove.
+
+The driver imports this module for its dataclasses alone, so the heavy imports stand inside the
+functions; the fork server has them loaded before the first item.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .files import sha256_file
+from .mesh_errors import MeshError
+
+if TYPE_CHECKING:
+    from .mesh import Mesh
+    from .samples import Sample
+    from .watertight import Watertight
+
+HEAVY = ("preprocessing.watertight", "preprocessing.sampling", "preprocessing.samples")
+
+
+class OutputError(RuntimeError):
+    """Our own result did not pass its checks: a failure of ours, not a fault of the input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatertightSettings:
+    """What `make_watertight` is asked for, and the format of the file."""
+
+    eps: float
+    resolution: int
+    method: str = "offset"
+    format: str = "ply"
+    keep_cavities: bool = False
+    close_holes: float | None = None
+    simplify: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings:
+    """What `sample_shape` is asked for, and the layout of the file."""
+
+    points: int = 65536
+    angle: float = 15.0
+    seed: int = 0
+    edge_spread: str = "length"
+    near: int = 400_000
+    space: int = 200_000
+    format: str = "safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The stages of a run and where their files go; None leaves a stage out."""
+
+    watertight: WatertightSettings | None
+    samples: SampleSettings | None
+    watertight_folder: str = ""
+    samples_folder: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input. `done`: the sha256 of the input and of each output file that an earlier run left;
+    when they all still hold, there is nothing to do."""
+
+    id: str
+    path: str
+    eps: float | None = None  # of the input, where it is known to be an offset surface
+    done: tuple[str, tuple[tuple[str, str], ...]] | None = None
+
+
+def prepare(plan: Plan, task: Task) -> dict[str, Any]:
+    """Carry out the plan for one mesh and return the ledger's columns.
+
+    Keys: `input` (columns about the input file), `unchanged` (True: nothing was done), and for each
+    stage that ran, `watertight` and `samples` with its columns. Raises MeshError for an input that
+    cannot be used and OutputError when our result fails its audit.
+    """
+    facts = input_facts(task.path)
+    if task.done is not None and still_done(facts["input_sha256"], task.done):
+        return {"input": facts, "unchanged": True}
+    from .mesh import load_mesh
+
+    result: dict[str, Any] = {"input": facts, "unchanged": False}
+    mesh = load_mesh(task.path)
+    if plan.watertight is None:
+        assert plan.samples is not None
+        folder = Path(plan.samples_folder)
+        result["samples"] = make_sample(plan.samples, mesh, folder, task.id, task.eps, None)
+        return result
+    solid, result["watertight"] = make_solid(plan.watertight, mesh, plan.watertight_folder, task.id)
+    if plan.samples is not None:
+        folder = Path(plan.samples_folder)
+        source = offset_source(plan.watertight, mesh, solid)
+        eps = plan.watertight.eps
+        try:
+            columns = make_sample(
+                plan.samples, as_written(solid.mesh), folder, task.id, eps, source
+            )
+        except MeshError as error:  # the watertight mesh stands; its sample does not
+            columns = {"status": "failed", "reason": error.reason, "detail": error.message}
+        result["samples"] = columns
+    return result
+
+
+def make_solid(
+    settings: WatertightSettings, mesh: "Mesh", folder: str, name: str
+) -> tuple["Watertight", dict[str, Any]]:
+    """The watertight mesh, written to `folder`, and its columns. Raises OutputError, MeshError."""
+    from .mesh import save_mesh
+    from .watertight import WatertightError, make_watertight
+
+    started = time.perf_counter()
+    try:
+        solid = make_watertight(
+            mesh,
+            eps=settings.eps,
+            resolution=settings.resolution,
+            method=settings.method,
+            keep_cavities=settings.keep_cavities,
+            close_holes=settings.close_holes,
+            simplify=settings.simplify,
+        )
+    except WatertightError as error:
+        raise OutputError(f"{error.reason}: {error.message}") from error
+    path = Path(folder) / f"{name}.{settings.format}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_mesh(solid.mesh, path)
+    center = solid.transform.center
+    columns = {
+        **{name: plain(value) for name, value in solid.audit.items()},
+        "eps": settings.eps,
+        "resolution": settings.resolution,
+        "method": settings.method,
+        "scale": solid.transform.scale,
+        "center_x": center[0],
+        "center_y": center[1],
+        "center_z": center[2],
+        **output_facts(path, folder),
+        "seconds": time.perf_counter() - started,
+    }
+    return solid, columns
+
+
+def make_sample(
+    settings: SampleSettings,
+    mesh: "Mesh",
+    folder: Path,
+    name: str,
+    eps: float | None,
+    source: "Mesh | None",
+) -> dict[str, Any]:
+    """Sample a watertight mesh, write the file, return its columns. Raises MeshError."""
+    from .samples import write_sample
+    from .sampling import Supervision, sample_shape
+
+    started = time.perf_counter()
+    published = Supervision()
+    supervision = Supervision(
+        dense=settings.near // len(published.near_sigmas), space=settings.space
+    )
+    sample = sample_shape(
+        mesh,
+        points=settings.points,
+        angle=settings.angle,
+        seed=settings.seed,
+        item_id=name,
+        eps=eps,
+        edge_spread=settings.edge_spread,
+        supervision=supervision,
+    )
+    path = folder / f"{name}.safetensors"
+    write_sample(sample, path)
+    return {
+        **sample_columns(sample),
+        "angle": settings.angle,
+        "eps": eps,
+        "seed": settings.seed,
+        **output_facts(path, str(folder)),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def sample_columns(sample: "Sample") -> dict[str, Any]:
+    """The ledger's columns about a sample."""
+    facts = sample.metadata
+    whole = ("salient_edges", "boundary_edges", "nonmanifold_edges", "level")
+    return {
+        **{name: int(facts[name]) for name in whole if name in facts},
+        "salient_length": float(facts["salient_length"]) if "salient_length" in facts else None,
+        "coarse_points": len(sample.coarse_surface),
+        "sharp_points": len(sample.sharp_surface),
+        "near_points": len(sample.coarse_near) + len(sample.sharp_near),
+        "space_points": len(sample.space),
+    }
+
+
+def offset_source(settings: WatertightSettings, mesh: "Mesh", solid: "Watertight") -> "Mesh | None":
+    """The input in the normalised frame, where distance to it minus eps is the exact distance.
+
+    That holds for the plain offset surface alone: not where holes were closed, faces decimated, or
+    another method moved the surface.
+    """
+    from .mesh import Mesh
+
+    if settings.method != "offset" or settings.close_holes is not None or settings.simplify:
+        return None
+    return Mesh(solid.transform.apply(mesh.vertices), mesh.faces)
+
+
+def as_written(mesh: "Mesh") -> "Mesh":
+    """The mesh with float32 vertices, as a reader of its file sees it: `run` then samples what
+    `sample` would."""
+    from .mesh import Mesh
+
+    return Mesh(mesh.vertices.astype("float32"), mesh.faces)
+
+
+def input_facts(path: str) -> dict[str, Any]:
+    """Size, time and sha256 of the input. Raises MeshError(missing | unreadable)."""
+    try:
+        found = os.stat(path)
+        digest = sha256_file(path)
+    except FileNotFoundError as error:
+        raise MeshError("missing", f"{path} is not there") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise MeshError("unreadable", f"{path}: {error.strerror}") from error
+    return {
+        "input_bytes": found.st_size,
+        "input_mtime_ns": found.st_mtime_ns,
+        "input_sha256": digest,
+    }
+
+
+def output_facts(path: Path, folder: str) -> dict[str, Any]:
+    """What proves later that an output is whole: its name, size, time and sha256."""
+    found = path.stat()
+    return {
+        "output": str(path.relative_to(folder)),
+        "output_bytes": found.st_size,
+        "output_mtime_ns": found.st_mtime_ns,
+        "output_sha256": sha256_file(path),
+    }
+
+
+def still_done(input_sha256: str, done: tuple[str, tuple[tuple[str, str], ...]]) -> bool:
+    """Whether the input and every output still have the bytes of the earlier run."""
+    before, outputs = done
+    return before == input_sha256 and all(
+        os.path.isfile(path) and sha256_file(path) == digest for path, digest in outputs
+    )
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as a Python one."""
+    return value.item() if hasattr(value, "item") else value
