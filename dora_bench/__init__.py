@@ -5,7 +5,7 @@ from typing import Any
 
 _HOME = {
     "METRICS": "metrics",
-    "score_meshes": "metrics",
+    "score_meshes": "score",
     "evaluate": "evaluate",
     "build_suite": "suite",
     "ShapeModel": "models",

@@ -1,4 +1,4 @@
-"""The metrics: what each column means, and (see `score_meshes`) how a pair of meshes gets them.
+"""The metrics: what each column means, and the plain array functions that compute it.
 
 Values are stored raw, as their formulas give them; `scale` and `decimals` are for showing them
 (F-scores as percent, Chamfer distances in units of 1e-4, as the papers print them). Lengths are in
@@ -9,7 +9,13 @@ lie farther apart, so that is what a missing prediction scores on a distance.
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from scipy.spatial import cKDTree
+
 FARTHEST = 2 * 3**0.5
+SURFACE_THRESHOLDS = (0.001, 0.005, 0.01)
+POINT_THRESHOLDS = (0.001, 0.005, 0.01, 0.02)
+EDGE_THRESHOLDS = (0.005, 0.01)
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,9 @@ METRICS: dict[str, Metric] = {
         "normal consistency",
         1.0,
         "higher",
-        -1.0,
+        0.0,
         4,
-        "mean of the two mean cosines between a point's normal and the other surface's at the "
+        "mean of the two mean |cosines| between a point's normal and the other surface's at the "
         "closest point",
     ),
     "sne": Metric(
@@ -101,3 +107,55 @@ METRICS: dict[str, Metric] = {
 FLOORS: dict[str, str] = {
     name: f"floor_{name}" for name in ("cd_l1", "f_0.001", "f_0.005", "f_0.01", "f_0.02")
 }
+
+
+def nearest_distances(points: np.ndarray, tree: cKDTree) -> np.ndarray:
+    """Distance from each of `points` (N,3) to the nearest point in `tree`, float64 (N,).
+
+    Fast when the points of both clouds lie along a Morton curve (1,000,000 each: 0.6 s on 2 cores,
+    1.5 s otherwise).
+    """
+    return tree.query(points, workers=-1)[0]
+
+
+def chamfer_l1(forward: np.ndarray, backward: np.ndarray) -> float:
+    """Mean of the two mean distances (N,), (M,); unit of length. Fan et al., arXiv 1612.00603."""
+    return float((forward.mean() + backward.mean()) / 2)
+
+
+def chamfer_l2(forward: np.ndarray, backward: np.ndarray) -> float:
+    """Mean of the two mean *squared* distances (N,), (M,); unit of length squared."""
+    return float(((forward * forward).mean() + (backward * backward).mean()) / 2)
+
+
+def f_score(forward: np.ndarray, backward: np.ndarray, threshold: float) -> float:
+    """Harmonic mean 2PR/(P+R) of the shares of distances <= threshold; 0 when both are 0.
+
+    With `forward` truth -> prediction this is recall and `backward` is precision, but the value is
+    the same either way. Knapitsch et al. 2017, Tanks and Temples; Tatarchenko et al. 1905.03678.
+    """
+    first, second = (float((d <= threshold).mean()) for d in (forward, backward))
+    return 2 * first * second / (first + second) if first + second > 0 else 0.0
+
+
+def normal_consistency(
+    normals: np.ndarray, there: np.ndarray, other_normals: np.ndarray, here: np.ndarray
+) -> float:
+    """Mean of the two mean absolute cosines, 1 = parallel everywhere.
+
+    `normals` (N,3) of one mesh's points and `there` (N,3) at the closest points of the other, and
+    the same the other way round; all unit. Absolute, as in Occupancy Networks (arXiv 1812.03828,
+    supplement): winding is not judged here.
+    """
+    first = np.abs(np.einsum("ij,ij->i", normals, there)).mean()
+    second = np.abs(np.einsum("ij,ij->i", other_normals, here)).mean()
+    return float((first + second) / 2)
+
+
+def volume_iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two inside masks bool (N,) at the same points; 0 when both empty.
+
+    Occupancy Networks (arXiv 1812.03828).
+    """
+    union = np.count_nonzero(first | second)
+    return float(np.count_nonzero(first & second) / union) if union else 0.0

@@ -1,0 +1,301 @@
+"""Score one prediction against one truth: every metric column of the results, from two meshes.
+
+Both meshes are in the truth's normalised frame and are taken as they lie: nothing is rescaled or
+moved. The work on the truth (clouds, edges, normal maps, noise floor) is done once, by
+`prepare_truth`, and serves every prediction of it.
+"""
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from dora_bench.edge_metrics import SegmentTree, angle_to_nearer_face, segment_tree
+from dora_bench.metrics import (
+    EDGE_THRESHOLDS,
+    FARTHEST,
+    FLOORS,
+    METRICS,
+    POINT_THRESHOLDS,
+    SURFACE_THRESHOLDS,
+    chamfer_l1,
+    chamfer_l2,
+    f_score,
+    nearest_distances,
+    normal_consistency,
+    volume_iou,
+)
+from dora_bench.normal_error import NormalMaps, SneSettings, sharp_normal_error, truth_maps
+from preprocessing.distance import TriangleTree
+from preprocessing.edge_kernels import match_half_edges
+from preprocessing.edges import salient_edges
+from preprocessing.mesh import Mesh, MeshError
+from preprocessing.morton import morton_order
+from preprocessing.sampling import sample_segments, sample_surface
+from preprocessing.seeds import generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """What a score depends on beside the two meshes; recorded in every result file."""
+
+    seed: int = 0
+    angle: float = 15.0  # salient edges, degrees
+    points: int = 1_000_000  # on each surface
+    edge_points: int = 100_000  # along each mesh's salient edges
+    volume_cells: int = 80  # per axis; one random point in each cell of the joint bounding box
+    sne: SneSettings = field(default_factory=SneSettings)
+
+    def record(self) -> dict[str, object]:
+        """The settings as plain values for a result file."""
+        return {**asdict(self), "sne": self.sne.record()}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One mesh, measured: what any comparison with another one needs.
+
+    `mesh` has merged positions and no unused vertex. `cloud`, `normals` float64 (N,3) along a
+    Morton curve, unit normals. `edge_points` (K,3) and the two face `sides` (K,2,3) at each;
+    K = 0 and `edge_tree` None without a salient edge. `real_faces` int64: the faces with an area,
+    over which `tree` is built.
+    """
+
+    mesh: Mesh
+    closed: bool
+    components: int
+    salient_edges: int
+    cloud: np.ndarray
+    normals: np.ndarray
+    point_tree: cKDTree
+    tree: TriangleTree
+    face_normals: np.ndarray
+    edge_points: np.ndarray
+    sides: np.ndarray
+    edge_tree: SegmentTree | None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A truth, its normal maps and its noise floor, ready for any number of predictions."""
+
+    settings: ScoreSettings
+    item_id: str
+    surface: Surface
+    maps: NormalMaps
+    floor: dict[str, float]
+
+
+def score_meshes(
+    truth: Mesh,
+    prediction: Mesh | None,
+    *,
+    seed: int = 0,
+    angle: float = 15.0,
+    points: int = 1_000_000,
+    item_id: str = "",
+) -> dict[str, float]:
+    """Every metric of METRICS, `pred_watertight`, `pred_components` and the noise floor, as a dict.
+
+    Both meshes in the truth's normalised frame; lengths are in it, fractions and IoU in [0, 1], see
+    METRICS for the formulas. A prediction that is None, empty or broken scores the worst values.
+    Raises MeshError when the truth itself is empty, broken or open.
+    """
+    settings = ScoreSettings(seed=seed, angle=angle, points=points)
+    return score(prepare_truth(truth, settings, item_id), prediction)
+
+
+def prepare_truth(mesh: Mesh, settings: ScoreSettings, item_id: str = "") -> Truth:
+    """Measure a closed truth once. Raises MeshError(not-closed) and those of `measure`."""
+    surface = measure(mesh, settings, item_id, "truth")
+    if not surface.closed:
+        raise MeshError("not-closed", "the truth is not watertight: it has no volume to compare")
+    # The second cloud is the one that a prediction equal to the truth gets: such a prediction
+    # scores the floor exactly.
+    second = draw_cloud(surface.mesh, settings, item_id, "prediction")[0]
+    clouds = point_metrics(surface.cloud, surface.point_tree, second, cKDTree(second))
+    floor = {FLOORS[name]: clouds[name] for name in FLOORS}
+    return Truth(settings, item_id, surface, truth_maps(surface.mesh, settings.sne), floor)
+
+
+def score(truth: Truth, prediction: Mesh | None) -> dict[str, float]:
+    """As `score_meshes`, for a prepared truth."""
+    try:
+        if prediction is None:
+            raise MeshError("empty", "there is no prediction")
+        other = measure(prediction, truth.settings, truth.item_id, "prediction")
+    except MeshError:
+        return {**worst_scores(), **truth.floor}
+    one = truth.surface
+    return {
+        **surface_metrics(one, other),
+        **point_metrics(one.cloud, one.point_tree, other.cloud, other.point_tree),
+        **edge_scores(one, other),
+        **true_edge_scores(one, other),
+        "sne": sharp_normal_error(truth.maps, other.mesh),
+        "iou": iou(truth, other) if other.closed else METRICS["iou"].worst,
+        "pred_watertight": other.closed,
+        "pred_components": other.components,
+        **truth.floor,
+    }
+
+
+def worst_scores() -> dict[str, float]:
+    """What a prediction that is missing, empty or broken scores."""
+    worst: dict[str, float] = {name: metric.worst for name, metric in METRICS.items()}
+    return {**worst, "pred_watertight": False, "pred_components": 0}
+
+
+def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Surface:
+    """Sample a mesh's surface and edges. `role` (truth or prediction) keeps their draws apart.
+
+    Raises MeshError empty (no face with an area) or not-finite.
+    """
+    mesh = tidy(mesh)
+    corners = mesh.triangles
+    crosses = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    sizes = np.linalg.norm(crosses, axis=1)
+    real = sizes > 0
+    if not real.any():
+        raise MeshError("empty", "no face of the mesh has an area")
+    cloud, normals = draw_cloud(mesh, settings, item_id, role)
+    salient = salient_edges(mesh, settings.angle)
+    edge_points, sides, edge_tree = np.empty((0, 3)), np.empty((0, 2, 3)), None
+    if len(salient):
+        edge_points, rows = sample_segments(
+            salient.segments,
+            settings.edge_points,
+            generator(settings.seed, item_id, f"{role}-edges"),
+        )
+        order = morton_order(edge_points)
+        edge_points, faces = edge_points[order], salient.faces[rows[order]]
+        sides = crosses[faces] / sizes[faces][..., None]
+        edge_tree = segment_tree(salient.segments)
+    _, _, _, unbalanced = match_half_edges(mesh.faces, len(mesh.vertices))
+    return Surface(
+        mesh=mesh,
+        closed=unbalanced == 0,
+        components=count_components(mesh),
+        salient_edges=len(salient),
+        cloud=cloud,
+        normals=normals,
+        point_tree=cKDTree(cloud),
+        tree=TriangleTree.build(Mesh(mesh.vertices, mesh.faces[real])),
+        face_normals=crosses[real] / sizes[real, None],
+        edge_points=edge_points,
+        sides=sides,
+        edge_tree=edge_tree,
+    )
+
+
+def tidy(mesh: Mesh) -> Mesh:
+    """Without unused vertices, and with equal positions merged when that can close the mesh."""
+    if len(mesh.faces) == 0:
+        raise MeshError("empty", "the mesh has no faces")
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise MeshError("bad-index", "a face names a vertex that is not there")
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    vertices, faces = mesh.vertices[used], faces.reshape(-1, 3)
+    if not np.isfinite(vertices).all():
+        raise MeshError("not-finite", "a vertex of the mesh is not finite")
+    if match_half_edges(faces, len(vertices))[3]:
+        vertices, merged = np.unique(vertices, axis=0, return_inverse=True)
+        faces = merged.reshape(-1)[faces]
+        distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+        faces = faces[distinct]
+    return Mesh(vertices, faces)
+
+
+def count_components(mesh: Mesh) -> int:
+    """Parts connected through shared vertices; every vertex is taken to be used."""
+    starts, ends = mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel()
+    size = len(mesh.vertices)
+    graph = coo_array((np.ones(len(starts), np.int8), (starts, ends)), (size, size))
+    return int(connected_components(graph, directed=False, return_labels=False))
+
+
+def draw_cloud(
+    mesh: Mesh, settings: ScoreSettings, item_id: str, role: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Area-weighted random points and unit normals, float64 (N,3) each, along a Morton curve."""
+    points, normals, _ = sample_surface(
+        mesh, settings.points, generator(settings.seed, item_id, f"{role}-cloud")
+    )
+    order = morton_order(points)
+    return points[order], normals[order]
+
+
+def point_metrics(
+    first: np.ndarray, first_tree: cKDTree, second: np.ndarray, second_tree: cKDTree
+) -> dict[str, float]:
+    """The literature's point-to-point Chamfer distances and F-scores between two clouds."""
+    forward = nearest_distances(first, second_tree)
+    backward = nearest_distances(second, first_tree)
+    return {
+        "cd_l1": chamfer_l1(forward, backward),
+        "cd_l2": chamfer_l2(forward, backward),
+        **{f"f_{t}": f_score(forward, backward, t) for t in POINT_THRESHOLDS},
+    }
+
+
+def surface_metrics(one: Surface, other: Surface) -> dict[str, float]:
+    """Exact distances from each cloud to the other surface, and the normals found there."""
+    forward, there = to_surface(one.cloud, other)
+    backward, here = to_surface(other.cloud, one)
+    return {
+        "surface_cd_l1": chamfer_l1(forward, backward),
+        **{f"surface_f_{t}": f_score(forward, backward, t) for t in SURFACE_THRESHOLDS},
+        "normal_consistency": normal_consistency(one.normals, there, other.normals, here),
+    }
+
+
+def to_surface(points: np.ndarray, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (N,) of Morton-ordered points to a surface, and its unit normal there (N,3)."""
+    distance, face, _ = surface.tree.nearest(points, np.arange(len(points)))
+    return distance, surface.face_normals[face]
+
+
+def edge_scores(one: Surface, other: Surface) -> dict[str, float]:
+    """Edge against edge. Neither mesh has a salient edge: perfect; only one has: the worst."""
+    names = ["edge_cd_l1", *(f"edge_f_{t}" for t in EDGE_THRESHOLDS)]
+    if one.edge_tree is None and other.edge_tree is None:
+        return {name: 0.0 if METRICS[name].direction == "lower" else 1.0 for name in names}
+    if one.edge_tree is None or other.edge_tree is None:
+        return {name: METRICS[name].worst for name in names}
+    forward = other.edge_tree.distances(one.edge_points)
+    backward = one.edge_tree.distances(other.edge_points)
+    values = [f_score(forward, backward, t) for t in EDGE_THRESHOLDS]
+    return dict(zip(names, [min(chamfer_l1(forward, backward), FARTHEST), *values], strict=True))
+
+
+def true_edge_scores(one: Surface, other: Surface) -> dict[str, float]:
+    """The prediction's surface at the truth's edges; 0 where the truth has no salient edge."""
+    if one.edge_tree is None:
+        return {"true_edge_distance": 0.0, "true_edge_angle": 0.0}
+    distance, normals = to_surface(one.edge_points, other)
+    angle = angle_to_nearer_face(normals, one.sides)
+    return {
+        "true_edge_distance": float(distance.mean()),
+        "true_edge_angle": float(angle.mean()),
+    }
+
+
+def iou(truth: Truth, other: Surface) -> float:
+    """Volume IoU of two closed meshes: one random point in each cell of the joint bounding box."""
+    one, cells = truth.surface, truth.settings.volume_cells
+    corners = np.concatenate([one.mesh.vertices, other.mesh.vertices])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    random = generator(truth.settings.seed, truth.item_id, "volume")
+    cell = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = low + (cell + random.random(cell.shape)) / cells * (high - low)
+    curve = morton_order(points)
+    return volume_iou(inside(one, points, curve), inside(other, points, curve))
+
+
+def inside(surface: Surface, points: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Where the winding number is not 0, bool (N,): an inside-out mesh has the same inside."""
+    tree = TriangleTree.build(surface.mesh)
+    # Distances would only let `winding` skip rays; on points far from the surface they cost more.
+    return tree.winding(points, curve, np.zeros(len(points))) != 0
