@@ -56,7 +56,7 @@ def read_glb(data: bytes, folder: Path) -> Triangles:
 
 
 def read_gltf(data: bytes, folder: Path) -> Triangles:
-    """Vertices (V,3) float64 and faces (F,3) int64 of a .gltf with buffers inside or in `folder`."""
+    """Vertices (V,3) float64 and faces (F,3) int64 of a .gltf; `folder` holds its buffers."""
     if data[:4] == b"glTF":
         return read_glb(data, folder)
     return Document(data, None, folder).triangles()

@@ -1,0 +1,361 @@
+"""Pictures of meshes and points by ray casting on the CPU: no GL, no window, no display.
+
+A picture is cast with several rays a pixel, lit by a key, a fill and a rim light that stand with
+the camera, and darkened in corners by ambient occlusion. Open3D's ray caster works in float32, so
+everything is brought into the normalised frame first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from preprocessing import seeds
+from preprocessing.mesh import Mesh, Transform, normalise
+
+Color = tuple[float, float, float]
+
+BACKGROUND = (0.955, 0.960, 0.968)
+CLAY = (0.72, 0.75, 0.80)
+"""Colours are sRGB, 0 to 1."""
+LIGHTS = (((-0.5, 0.7, 0.8), 1.05), ((0.9, 0.1, 0.5), 0.22), ((0.2, 0.6, -0.9), 0.25))
+"""(direction towards the light as right, up, towards the viewer; strength): key, fill, rim."""
+AMBIENT = 0.27
+REACH = 0.6
+"""How far off something darkens a corner, in normalised units."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera: where it stands, its axes, `fov` degrees from bottom to top."""
+
+    eye: np.ndarray
+    right: np.ndarray
+    up: np.ndarray
+    forward: np.ndarray
+    width: int
+    height: int
+    fov: float
+
+    @property
+    def pixels_per_slope(self) -> float:
+        """Pixels from the middle per unit of sideways/forward."""
+        return self.height / 2 / float(np.tan(np.radians(self.fov / 2)))
+
+    def rays(self) -> np.ndarray:
+        """One ray through each pixel's middle: float32 (height, width, 6), origin, direction."""
+        x = (np.arange(self.width) + 0.5 - self.width / 2) / self.pixels_per_slope
+        y = (self.height / 2 - np.arange(self.height) - 0.5) / self.pixels_per_slope
+        directions = self.forward + x[None, :, None] * self.right + y[:, None, None] * self.up
+        directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+        origins = np.broadcast_to(self.eye, directions.shape)
+        return np.concatenate([origins, directions], axis=2).astype(np.float32)
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pixel coordinates x, y (fractions count) and distance from the eye of points (N,3)."""
+        away = points - self.eye
+        depth = away @ self.forward
+        x = self.width / 2 + away @ self.right / depth * self.pixels_per_slope
+        y = self.height / 2 - away @ self.up / depth * self.pixels_per_slope
+        return x, y, np.linalg.norm(away, axis=1)
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What the rays of a camera met; arrays (height, width) and (height, width, 3)."""
+
+    hit: np.ndarray
+    distance: np.ndarray
+    normals: np.ndarray
+    """Unit face normals in the world, as the faces are wound; 0 where nothing was hit."""
+    faces: np.ndarray
+
+
+def camera_around(
+    azimuth: float,
+    elevation: float,
+    width: int,
+    height: int,
+    points: np.ndarray,
+    fov: float = 28.0,
+    up: str = "y",
+) -> Camera:
+    """A camera that looks at the origin from where all `points` (N,3) are just in view.
+
+    `azimuth` and `elevation` in degrees; azimuth 0 looks along -z (or +y when `up` is "z").
+    """
+    a, e = np.radians(azimuth), np.radians(elevation)
+    towards = np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
+    above = np.array([0.0, 1.0, 0.0])
+    if up == "z":
+        turn = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+        towards, above = turn @ towards, turn @ above
+    forward = -towards
+    right = np.cross(forward, above)
+    right /= np.linalg.norm(right)
+    over = np.cross(right, forward)
+    # From a distance d a point at depth z before the origin shows at x / (d - z).
+    slope = 0.94 * np.tan(np.radians(fov / 2))
+    sideways = np.abs(points @ right) * height / width
+    upwards = np.abs(points @ over)
+    near = points @ towards
+    distance = float((near + np.maximum(sideways, upwards) / slope).max(initial=1e-3))
+    return Camera(towards * distance, right, over, forward, width, height, fov)
+
+
+class Caster:
+    """A mesh ready for rays: building the tree once serves many views."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        import open3d
+
+        self.tensor: Any = open3d.core.Tensor
+        self.scene: Any = open3d.t.geometry.RaycastingScene()
+        self.scene.add_triangles(
+            self.tensor(mesh.vertices.astype(np.float32)),
+            self.tensor(mesh.faces.astype(np.uint32)),
+        )
+
+    def cast(self, rays: np.ndarray) -> Hits:
+        """Nearest hits of rays float32 (height, width, 6)."""
+        found = self.scene.cast_rays(self.tensor(rays))
+        distance = found["t_hit"].numpy()
+        hit = np.isfinite(distance)
+        normals = np.where(hit[..., None], found["primitive_normals"].numpy(), 0.0)
+        return Hits(hit, distance, normals, found["primitive_ids"].numpy().astype(np.int64))
+
+    def blocked(self, rays: np.ndarray, reach: float) -> np.ndarray:
+        """Which of rays float32 (N,6) meet anything within `reach`."""
+        return self.scene.test_occlusions(self.tensor(rays), 0.0, reach).numpy()
+
+
+def normal_map(mesh: Mesh | Caster, camera: Camera) -> Hits:
+    """What the camera sees of a mesh: hit mask, distances and world normals, one ray a pixel."""
+    caster = mesh if isinstance(mesh, Caster) else Caster(mesh)
+    return caster.cast(camera.rays())
+
+
+def render_mesh(
+    mesh: Mesh,
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = 35.0,
+    elevation: float = 22.0,
+    *,
+    color: Color = CLAY,
+    frame: Transform | None = None,
+    lines: Sequence[tuple[np.ndarray, Color]] = (),
+    up: str = "y",
+    supersample: int = 2,
+    occlusion: int = 10,
+) -> np.ndarray:
+    """A shaded picture, uint8 (height, width, 3).
+
+    `frame` brings the mesh into the picture's frame (default: its own normalised frame; give two
+    pictures one frame to compare them). `lines`, segments (K,2,3) in the mesh's frame with a
+    colour, are drawn where they can be seen. `supersample` squared rays a pixel, `occlusion` rays
+    more at each for the darkness in corners (0: none).
+    """
+    frame = normalise(mesh)[1] if frame is None else frame
+    shown = Mesh(frame.apply(mesh.vertices), mesh.faces)
+    used = shown.vertices[np.unique(shown.faces)]
+    camera = camera_around(
+        azimuth, elevation, width * supersample, height * supersample, used, up=up
+    )
+    caster = Caster(shown)
+    rays = camera.rays()
+    hits = caster.cast(rays)
+    light = shade(hits, camera, rays)
+    if occlusion:
+        light *= openness(caster, hits, rays, occlusion)[..., None]
+    picture = background(camera)
+    picture[hits.hit] = light[hits.hit] * to_linear(np.asarray(color))
+    for segments, paint in lines:
+        draw_lines(picture, hits.distance, camera, frame.apply(segments), paint, 1.1 * supersample)
+    return finish(picture, supersample)
+
+
+def render_points(
+    points: np.ndarray,
+    colors: np.ndarray,
+    width: int = 640,
+    height: int = 480,
+    azimuth: float = 35.0,
+    elevation: float = 22.0,
+    *,
+    normals: np.ndarray | None = None,
+    size: float = 1.4,
+    up: str = "y",
+    supersample: int = 2,
+) -> np.ndarray:
+    """A picture of points (N,3) in the normalised frame as dots of `size` pixels; uint8.
+
+    `colors` (3,) or (N,3) in 0..1. With `normals` (N,3) dots are lit, and those that face away
+    are left out: a cloud reads as a surface.
+    """
+    camera = camera_around(
+        azimuth, elevation, width * supersample, height * supersample, points, up=up
+    )
+    picture = background(camera)
+    paint = np.broadcast_to(to_linear(np.asarray(colors, np.float64)), points.shape)
+    if normals is not None:
+        towards = camera.eye - points
+        facing = (normals * towards).sum(axis=1) > 0
+        points, normals, paint = points[facing], normals[facing], paint[facing]
+        paint = paint * (AMBIENT + lamps(normals, camera))[:, None]
+    depth = np.full(picture.shape[:2], np.inf)
+    splat(picture, depth, camera, points, paint, size * supersample)
+    return finish(picture, supersample)
+
+
+def background(camera: Camera) -> np.ndarray:
+    """An even, light, neutral ground: float64 (height, width, 3), linear light."""
+    ground = to_linear(np.asarray(BACKGROUND))
+    return np.broadcast_to(ground, (camera.height, camera.width, 3)).copy()
+
+
+def lamps(normals: np.ndarray, camera: Camera) -> np.ndarray:
+    """Light (N,) that unit normals (N,3) catch from the three lights, which go with the camera."""
+    axes = np.stack([camera.right, camera.up, -camera.forward])
+    total = np.zeros(len(normals))
+    for direction, strength in LIGHTS:
+        towards = np.asarray(direction) @ axes / np.linalg.norm(direction)
+        total += strength * np.clip(normals @ towards, 0.0, None)
+    return total
+
+
+def shade(hits: Hits, camera: Camera, rays: np.ndarray) -> np.ndarray:
+    """Light (height, width, 3) on what was hit; both sides of a face are lit."""
+    light = np.zeros((*hits.hit.shape, 3))
+    normals, directions = hits.normals[hits.hit].astype(np.float64), rays[..., 3:][hits.hit]
+    normals *= -np.sign((normals * directions).sum(axis=1, keepdims=True))
+    sky = 0.5 + 0.5 * (normals @ camera.up)
+    light[hits.hit] = (AMBIENT * (0.7 + 0.6 * sky) + lamps(normals, camera))[:, None]
+    return light
+
+
+def openness(caster: Caster, hits: Hits, rays: np.ndarray, count: int) -> np.ndarray:
+    """1 where nothing is near, towards 0.35 in deep corners: (height, width).
+
+    Each hit sends `count` rays into the half space it faces; the directions differ from pixel to
+    pixel in a fixed pattern, so the same picture is the same bytes.
+    """
+    result = np.ones(hits.hit.shape)
+    flat = rays[hits.hit].astype(np.float64)
+    normals = hits.normals[hits.hit].astype(np.float64)
+    normals *= -np.sign((normals * flat[:, 3:]).sum(axis=1, keepdims=True))
+    places = flat[:, :3] + flat[:, 3:] * hits.distance[hits.hit][:, None] + normals * 2e-3
+    blocked = np.zeros(len(places))
+    # A unit sphere around the tip of the normal: cosine-weighted directions (Malley's method).
+    pattern = seeds.generator(0, "render", "openness").normal(size=(1009, 3))
+    pattern /= np.linalg.norm(pattern, axis=1, keepdims=True)
+    for index in range(count):
+        spread = pattern[(np.arange(len(places)) * 7 + index * 131) % len(pattern)]
+        directions = normals + 0.999 * spread
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        probe = np.concatenate([places, directions], axis=1).astype(np.float32)
+        blocked += caster.blocked(probe, REACH)
+    result[hits.hit] = 1.0 - 0.65 * blocked / count
+    return result
+
+
+def draw_lines(
+    picture: np.ndarray,
+    distance: np.ndarray,
+    camera: Camera,
+    lines: np.ndarray,
+    color: Color,
+    size: float,
+) -> None:
+    """Draw segments (K,2,3) into `picture` where they are not behind what was hit."""
+    x, y, _ = camera.project(lines.reshape(-1, 3))
+    ends = np.column_stack([x, y]).reshape(-1, 2, 2)
+    steps = np.ceil(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / (0.5 * size)).astype(int) + 1
+    which = np.repeat(np.arange(len(lines)), steps)
+    along = (np.arange(len(which)) - np.repeat(np.cumsum(steps) - steps, steps)) / np.maximum(
+        steps[which] - 1, 1
+    )
+    points = lines[which, 0] + along[:, None] * (lines[which, 1] - lines[which, 0])
+    paint = np.broadcast_to(to_linear(np.asarray(color)), points.shape)
+    splat(picture, distance.copy(), camera, points, paint, size)
+
+
+def splat(
+    picture: np.ndarray,
+    depth: np.ndarray,
+    camera: Camera,
+    points: np.ndarray,
+    colors: np.ndarray,
+    size: float,
+) -> None:
+    """Draw points as discs of `size` pixels across, nearest on top, hidden ones not at all.
+
+    `picture` and `depth` (distance from the eye) are changed in place. A dot may lie a little
+    behind the surface that it marks: one hundredth of the scene.
+    """
+    x, y, far = camera.project(points)
+    order = np.argsort(-far, kind="stable")
+    x, y, far, colors = x[order], y[order], far[order], colors[order]
+    reach = int(np.ceil(size / 2))
+    for down in range(-reach, reach + 1):
+        for across in range(-reach, reach + 1):
+            column = np.floor(x + across).astype(np.int64)
+            row = np.floor(y + down).astype(np.int64)
+            near = (column + 0.5 - x) ** 2 + (row + 0.5 - y) ** 2 <= (size / 2) ** 2 + 0.25
+            inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+            seen = np.flatnonzero(near & inside)
+            seen = seen[far[seen] <= depth[row[seen], column[seen]] + 0.01]
+            # Far to near: of several dots on a pixel the last written is the nearest.
+            picture[row[seen], column[seen]] = colors[seen]
+            np.minimum.at(depth, (row[seen], column[seen]), far[seen])
+
+
+def to_linear(color: np.ndarray) -> np.ndarray:
+    """sRGB 0..1 to linear light."""
+    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+
+
+def finish(picture: np.ndarray, supersample: int) -> np.ndarray:
+    """Average the rays of each pixel and encode as sRGB: uint8 (height, width, 3)."""
+    height, width = (size // supersample for size in picture.shape[:2])
+    picture = np.clip(picture, 0.0, 1.0).reshape(height, supersample, width, supersample, 3)
+    linear = picture.mean(axis=(1, 3))
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(encoded * 255).astype(np.uint8)
+
+
+def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np.ndarray:
+    """Pictures of one size in a grid with a caption under each: uint8 (height, width, 3).
+
+    `columns` 0 puts all into one row.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = pictures[0][1].shape[:2]
+    columns = columns or len(pictures)
+    rows = -(-len(pictures) // columns)
+    size = max(13, width // 32)
+    band, gap = size * 2, max(4, width // 80)
+    sheet = Image.new(
+        "RGB", (columns * (width + gap) + gap, rows * (height + band + gap) + gap), "white"
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
+    for index, (caption, picture) in enumerate(pictures):
+        left = gap + index % columns * (width + gap)
+        top = gap + index // columns * (height + band + gap)
+        sheet.paste(Image.fromarray(picture), (left, top))
+        middle = (left + width / 2, top + height + band / 2)
+        draw.text(middle, caption, fill=(40, 44, 52), font=font, anchor="mm")
+    return np.asarray(sheet)
+
+
+def png_bytes(picture: np.ndarray) -> bytes:
+    """A uint8 (height, width, 3) picture as PNG."""
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
