@@ -22,6 +22,10 @@ def seeded(config: ModelConfig = SMALL, seed: int = 0) -> DoraVAE:
     return model
 
 
+def joined(coarse: torch.Tensor, rows: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([rows[0], rows[1] + coarse.shape[1]], dim=1)
+
+
 def clouds(batch: int = 2, coarse: int = 90, sharp: int = 70) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     return (
@@ -45,7 +49,7 @@ def test_published_arrays_to_1e_5(own_fps: bool, reference_dir: Path) -> None:
         posterior = model.encode(*inputs, query_index=rows)
     latents = model.decode(posterior.mean)
     computed = {
-        "encoder_output": model.encoder(*inputs, rows, None, False),
+        "encoder_output": model.encoder(*inputs, joined(inputs[0], rows), None, False),
         "posterior_mean": posterior.mean,
         "posterior_logvar": posterior.logvar,
         "kl": posterior.kl(),
@@ -72,7 +76,7 @@ def test_equals_the_plain_transcription() -> None:
     model, (coarse, sharp) = seeded(), clouds()
     rows = choose_queries(coarse, sharp, 37)
     xyz = torch.rand(2, 50, 3, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    logits, posterior = model(coarse, sharp, rows, xyz)
+    logits, posterior = model(coarse, sharp, joined(coarse, rows), xyz)
     logits.square().sum().backward()
 
     state = {k: v.detach().clone().requires_grad_() for k, v in model.named_parameters()}
@@ -130,11 +134,9 @@ def test_smaller_token_sets_are_prefixes_of_one_order() -> None:
 def test_empty_salient_cloud_equals_masked_padding() -> None:
     model, (coarse, sharp) = seeded(), clouds()
     alone = model.encode(coarse[:1], sharp[:1, :0], 9).mean
-    rows = choose_queries(coarse, sharp[:, :0], 9)
-    assert rows[1].shape == (2, 0)
-    together = model.encode(
-        coarse, sharp, query_index=rows, sharp_present=torch.tensor([False, True])
-    ).mean
+    rows, none = choose_queries(coarse, sharp[:, :0], 9)
+    assert none.shape == (2, 0)
+    together = model.posterior(coarse, sharp, rows, torch.tensor([False, True])).mean
     assert (together[:1] - alone).abs().max() < 1e-6
     assert (together[1] - model.encode(coarse, sharp[:, :0], 9).mean[1]).abs().max() > 1e-3
 
@@ -168,7 +170,7 @@ def test_activation_checkpointing_changes_no_gradient() -> None:
     for checkpointing in (False, True):
         model = seeded()
         model.checkpointing = checkpointing
-        logits, posterior = model(coarse, sharp, rows, coarse[..., :3])
+        logits, posterior = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
         (logits.square().mean() + posterior.kl().mean()).backward()
         gradients.append([p.grad for p in model.parameters()])
     for plain, checked in zip(*gradients, strict=True):
@@ -198,7 +200,7 @@ def test_kl_against_torch_distributions() -> None:
 def test_bf16_autocast_stays_close() -> None:
     model, (coarse, sharp) = seeded(), clouds()
     rows = choose_queries(coarse, sharp, 16)
-    exact, _ = model(coarse, sharp, rows, coarse[..., :3])
+    exact, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
     with torch.autocast("cpu", torch.bfloat16):
-        rounded, _ = model(coarse, sharp, rows, coarse[..., :3])
+        rounded, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
     assert (exact - rounded).abs().max() < 0.05 * exact.abs().max() + 0.05

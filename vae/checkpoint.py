@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from preprocessing.files import atomic_path, atomic_write
@@ -178,11 +178,25 @@ def write_weights(tensors: Mapping[str, Tensor], config: ModelConfig, path: Path
         save_file(contiguous, temporary, metadata=metadata)
 
 
-def write_run(folder: str | Path, model: DoraVAE, config: VAEConfig) -> None:
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Tensors that are no model (an optimiser's moments), atomically."""
+    with atomic_path(path) as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a .safetensors file. Raises CheckpointError for any other file."""
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a safetensors file ({error})") from error
+
+
+def write_run(folder: str | Path, tensors: Mapping[str, Tensor], config: VAEConfig) -> None:
     """`config.json` and `model.safetensors`: what `DoraVAE.from_pretrained(folder)` reads."""
     folder = Path(folder)
     atomic_write(folder / CONFIG, json.dumps(to_dict(config), indent=1) + "\n")
-    write_weights(model.state_dict(), config.model, folder / WEIGHTS)
+    write_weights(tensors, config.model, folder / WEIGHTS)
 
 
 def read_config(folder: str | Path) -> VAEConfig:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Output = Literal["tsdf", "occupancy"]
-Augment = Literal["none", "mirror", "rotate"]
 
 
 class ConfigError(ValueError):
@@ -48,7 +47,7 @@ class DataConfig:
     space: int = 10000
     token_lengths: tuple[int, ...] = (256, 512, 768, 1024, 1280, 2048, 4096)
     token_weights: tuple[float, ...] = (0.1, 0.1, 0.1, 0.1, 0.1, 0.3, 0.2)
-    augment: Augment = "rotate"
+    rotate: bool = True
     mirror_probability: float = 0.75
 
     def __post_init__(self) -> None:
@@ -65,7 +64,12 @@ class TrainConfig:
 
     truncation_start > 0: the TSDF target is cut at a width that shrinks geometrically from there
     to the model's `truncation` during the first `truncation_share` of all steps.
-    minutes > 0: stop (and let the learning rate end) after that much time instead of `steps`.
+    minutes > 0: the schedules follow the clock and training ends after that much time, or after
+    `steps`, whichever is first. Such a run is not repeatable to the bit; one by steps is.
+    kl_warmup: steps over which the KL weight rises from 0. token_warmup: steps during which only
+    the shortest token length is drawn. init_scale > 0: linear weights start from a Gaussian of
+    init_scale / sqrt(width) in place of torch's default. ema 0: no averaging of the weights.
+    loaders: worker processes that read ahead; 0 reads in the training process.
     """
 
     steps: int = 100_000
@@ -95,6 +99,11 @@ class TrainConfig:
     save_every: int = 1000
     keep_last: int = 3
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "save_every", "keep_last"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig:
@@ -117,7 +126,7 @@ TINY = VAEConfig(
         space=512,
         token_lengths=(64, 128, 256, 512),
         token_weights=(0.25, 0.25, 0.4, 0.1),
-        augment="none",
+        rotate=False,
         mirror_probability=0.0,
     ),
     train=TrainConfig(

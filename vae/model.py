@@ -196,18 +196,20 @@ class Encoder(nn.Module):
         self,
         coarse: Tensor,
         sharp: Tensor,
-        query_index: tuple[Tensor, Tensor],
+        rows: Tensor,
         sharp_present: Tensor | None,
         checkpointing: bool,
     ) -> Tensor:
+        """Token features (B,T,width). rows int64 (B,T): of coarse, then (from N on) of sharp."""
         coarse_data = self.input_proj(self.embed(coarse))
-        queries = take_rows(coarse_data, query_index[0])
-        sharp_keys = None
+        coarse_keys = self.cross_attn.keys(coarse_data)
         if sharp.shape[1] > 0:
             sharp_data = self.input_proj1(self.embed(sharp))
-            queries = torch.cat([queries, take_rows(sharp_data, query_index[1])], dim=1)
             sharp_keys = self.cross_attn1.keys(sharp_data)
-        coarse_keys = self.cross_attn.keys(coarse_data)
+            queries = take_rows(torch.cat([coarse_data, sharp_data], dim=1), rows)
+        else:
+            sharp_keys = None
+            queries = take_rows(coarse_data, rows)
         # Without salient points the second block keeps its residual and MLP: its attention adds
         # nothing, and the layers that follow see the scale they were trained at.
         if checkpointing:
@@ -275,22 +277,31 @@ class DoraVAE(nn.Module):
         tokens: int | None = None,
         *,
         query_index: tuple[Tensor, Tensor] | None = None,
-        sharp_present: Tensor | None = None,
     ) -> Posterior:
         """The posterior of every token, from points with normals.
 
         coarse (B,N,6), sharp (B,M,6): positions in the normalised frame and unit normals; M = 0
         means no salient edge. tokens: how many, T; half from each cloud, chosen by farthest point
         sampling from row 0 (odd T: one more from coarse; M = 0: all from coarse). query_index:
-        the rows instead, two int64 tensors (B,Tc), (B,Ts). sharp_present bool (B,): False where
-        an item of a batch has no salient points and its `sharp` rows are padding.
+        the rows instead, two int64 tensors (B,Tc), (B,Ts).
         Raises ValueError when a cloud holds fewer points than tokens are asked of it.
         """
         if query_index is None:
             if tokens is None:
                 raise ValueError("give tokens=T or query_index=(coarse rows, sharp rows)")
             query_index = choose_queries(coarse, sharp, tokens)
-        features = self.encoder(coarse, sharp, query_index, sharp_present, self.checkpointing)
+        rows = torch.cat([query_index[0], query_index[1] + coarse.shape[1]], dim=1)
+        return self.posterior(coarse, sharp, rows)
+
+    def posterior(
+        self, coarse: Tensor, sharp: Tensor, rows: Tensor, sharp_present: Tensor | None = None
+    ) -> Posterior:
+        """As `encode`, from rows int64 (B,T) of the coarse cloud and, from N on, the sharp one.
+
+        sharp_present bool (B,): False where an item of a batch has no salient points and its
+        `sharp` rows are padding that nothing may attend to.
+        """
+        features = self.encoder(coarse, sharp, rows, sharp_present, self.checkpointing)
         mean, logvar = self.pre_kl(features).chunk(2, dim=-1)
         return Posterior(mean, logvar.clamp(-30.0, 20.0))
 
@@ -316,17 +327,17 @@ class DoraVAE(nn.Module):
         self,
         coarse: Tensor,
         sharp: Tensor,
-        query_index: tuple[Tensor, Tensor],
+        rows: Tensor,
         xyz: Tensor,
         *,
         noise: Tensor | None = None,
         sharp_present: Tensor | None = None,
     ) -> tuple[Tensor, Posterior]:
-        """One training pass: logits (B,Q) and the posterior.
+        """One training pass: logits (B,Q) and the posterior. rows, sharp_present: see `posterior`.
 
         noise (B,T,embed): the unit Gaussian draw of the reparametrisation; None takes the mean.
         """
-        posterior = self.encode(coarse, sharp, query_index=query_index, sharp_present=sharp_present)
+        posterior = self.posterior(coarse, sharp, rows, sharp_present)
         z = posterior.mean
         if noise is not None:
             z = z + torch.exp(0.5 * posterior.logvar) * noise

@@ -1,0 +1,233 @@
+"""From a shape to latents: which points become tokens, and the latents as a file.
+
+Notable:
+- A sample holds its clouds with their farthest point orders; every token count takes a prefix of
+  the same order, so a sweep over counts orders the points once.
+- Where a count asks for more points than the clouds hold, denser clouds are drawn from the mesh.
+  Which clouds serve a count depends on the count alone, not on the sweep it is part of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from preprocessing.edges import salient_edges
+from preprocessing.files import atomic_path
+from preprocessing.fps import farthest_points
+from preprocessing.mesh import Mesh
+from preprocessing.samples import Sample
+from preprocessing.sampling import salient_cloud, sample_surface
+from preprocessing.seeds import generator
+from vae.checkpoint import weights_hash
+from vae.model import DoraVAE, Posterior, split_tokens
+
+Draw = Literal["mean", "sample"]
+BASE = 32768  # points of each cloud drawn from a mesh, the published count
+FORMAT = "dora-latents-1"
+
+
+class LatentsError(ValueError):
+    """A token count or a latents file that cannot be used; the message says what can."""
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """Points with normals, float32: coarse (N,6), sharp (M,6), and their farthest point orders."""
+
+    coarse: np.ndarray
+    sharp: np.ndarray
+    coarse_order: np.ndarray
+    sharp_order: np.ndarray
+
+    @property
+    def most_tokens(self) -> int:
+        """The largest token count these clouds serve."""
+        if len(self.sharp) == 0:
+            return len(self.coarse)
+        return min(2 * len(self.coarse), 2 * len(self.sharp) + 1)
+
+    def rows(self, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of coarse and of sharp that become the tokens."""
+        from_coarse, from_sharp = split_tokens(tokens, len(self.sharp))
+        return self.coarse_order[:from_coarse], self.sharp_order[:from_sharp]
+
+
+class TokenSource:
+    """The points of one shape for any token count; make one per shape and reuse it in a sweep."""
+
+    def __init__(
+        self,
+        shape: Mesh | Sample,
+        *,
+        mesh: Mesh | None = None,
+        angle: float = 15.0,
+        seed: int = 0,
+        item_id: str = "",
+    ) -> None:
+        """shape: a sample, or a watertight mesh in the normalised frame to draw clouds from.
+
+        mesh: where a sample's denser clouds come from. angle, seed, item_id: of such clouds; a
+        sample brings its own.
+        """
+        self.mesh = shape if isinstance(shape, Mesh) else mesh
+        self.angle, self.seed, self.item_id = angle, seed, item_id
+        self.drawn: dict[int, Clouds] = {}
+        self.base: Clouds | None = None
+        if isinstance(shape, Sample):
+            self.angle = float(shape.metadata.get("angle", angle))
+            self.seed = int(shape.metadata.get("seed", seed))
+            self.item_id = shape.metadata.get("id", item_id)
+            self.base = Clouds(
+                shape.coarse_surface, shape.sharp_surface, shape.coarse_order, shape.sharp_order
+            )
+
+    def clouds(self, tokens: int) -> Clouds:
+        """The clouds that serve `tokens`. Raises LatentsError naming the largest count possible."""
+        if tokens < 1:
+            raise LatentsError(f"tokens must be at least 1, not {tokens}")
+        if self.base is not None and tokens <= self.base.most_tokens:
+            return self.base
+        if self.mesh is None:
+            most = self.base.most_tokens if self.base is not None else 0
+            raise LatentsError(
+                f"{tokens} tokens need more points than this sample holds: at most {most} are "
+                "possible without the mesh; give the mesh, or sample with more --points"
+            )
+        count = BASE
+        while self.draw(count).most_tokens < tokens:
+            count *= 2
+        return self.draw(count)
+
+    def draw(self, count: int) -> Clouds:
+        """Clouds of `count` points each from the mesh, in farthest point order."""
+        if count not in self.drawn:
+            assert self.mesh is not None
+            edges = salient_edges(self.mesh, self.angle)
+            stage = f"tokens {count}"
+            points, normals, _ = sample_surface(
+                self.mesh,
+                max(200_000, 4 * count),
+                generator(self.seed, self.item_id, f"{stage} surface"),
+            )
+            order = farthest_points(points, count)
+            coarse = np.concatenate([points[order], normals[order]], axis=1).astype(np.float32)
+            sharp = salient_cloud(
+                self.mesh, edges, count, generator(self.seed, self.item_id, f"{stage} salient")
+            ).astype(np.float32)
+            self.drawn[count] = Clouds(coarse, sharp, np.arange(count), np.arange(len(sharp)))
+        return self.drawn[count]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The posterior of one shape: what a diffusion trainer takes and `decode_latents` reads.
+
+    mean, logvar float32 (T,embed); positions float32 (T,3) of the points that became the tokens,
+    normalised frame, uniform ones first; salient: how many of the last tokens are salient points;
+    draw: whether `z` is the mean or a sample; seed: of that sample; model_hash: sha256 of weights.
+    """
+
+    mean: Tensor
+    logvar: Tensor
+    positions: Tensor
+    salient: int
+    draw: Draw
+    seed: int
+    model_hash: str
+    item_id: str = ""
+
+    @property
+    def z(self) -> Tensor:
+        """What is decoded, (T,embed): the mean, or the sample that `seed` draws."""
+        if self.draw == "mean":
+            return self.mean
+        noise = generator(self.seed, self.item_id, "posterior")
+        drawn = noise.standard_normal(tuple(self.mean.shape), np.float32)
+        return self.mean + torch.exp(0.5 * self.logvar) * torch.from_numpy(drawn)
+
+
+@torch.inference_mode()
+def encode_shape(
+    model: DoraVAE,
+    shape: Mesh | Sample | TokenSource,
+    tokens: int,
+    *,
+    seed: int = 0,
+    posterior: Draw = "mean",
+) -> Latents:
+    """Latents of one shape at any token count.
+
+    shape: a sample, a watertight mesh in the normalised frame, or a TokenSource of either (which a
+    sweep over counts should make once). Raises LatentsError when the points do not suffice.
+    """
+    if posterior not in ("mean", "sample"):
+        raise LatentsError(f"the posterior is mean or sample, not {posterior!r}")
+    source = shape if isinstance(shape, TokenSource) else TokenSource(shape, seed=seed)
+    clouds = source.clouds(tokens)
+    rows = clouds.rows(tokens)
+    device = model.device
+    found: Posterior = model.encode(
+        torch.from_numpy(clouds.coarse)[None].to(device),
+        torch.from_numpy(clouds.sharp)[None].to(device),
+        query_index=(batched(rows[0], device), batched(rows[1], device)),
+    )
+    positions = np.concatenate([clouds.coarse[rows[0], :3], clouds.sharp[rows[1], :3]])
+    return Latents(
+        mean=found.mean[0].float().cpu(),
+        logvar=found.logvar[0].float().cpu(),
+        positions=torch.from_numpy(positions),
+        salient=len(rows[1]),
+        draw=posterior,
+        seed=seed,
+        model_hash=weights_hash(model),
+        item_id=source.item_id,
+    )
+
+
+def batched(rows: np.ndarray, device: torch.device) -> Tensor:
+    """int64 (1,K) on the device."""
+    return torch.from_numpy(rows.astype(np.int64))[None].to(device)
+
+
+def write_latents(latents: Latents, path: str | Path) -> None:
+    """One safetensors file: mean, logvar, positions; the rest as metadata. Atomic."""
+    metadata = {
+        "format": FORMAT,
+        "salient": str(latents.salient),
+        "posterior": latents.draw,
+        "seed": str(latents.seed),
+        "model_sha256": latents.model_hash,
+        "id": latents.item_id,
+    }
+    arrays = {"mean": latents.mean, "logvar": latents.logvar, "positions": latents.positions}
+    with atomic_path(path) as temporary:
+        save_file({k: v.contiguous() for k, v in arrays.items()}, temporary, metadata=metadata)
+
+
+def read_latents(path: str | Path) -> Latents:
+    """Latents from a file. Raises LatentsError for any other file."""
+    try:
+        with safe_open(path, "pt") as handle:
+            metadata = handle.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise LatentsError(f"{path}: not a latents file; `dora-vae encode` writes them")
+            arrays = {name: handle.get_tensor(name) for name in ("mean", "logvar", "positions")}
+    except SafetensorError as error:
+        raise LatentsError(f"{path}: not a latents file ({error})") from error
+    draw: Draw = "sample" if metadata["posterior"] == "sample" else "mean"
+    return Latents(
+        **arrays,
+        salient=int(metadata["salient"]),
+        draw=draw,
+        seed=int(metadata["seed"]),
+        model_hash=metadata["model_sha256"],
+        item_id=metadata["id"],
+    )

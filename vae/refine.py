@@ -1,0 +1,218 @@
+"""Coarse-to-fine reading of a field: ask for values only where its zero surface can be.
+
+A grid of at most 95 cells per axis is asked densely. Each further level halves the cell: corners
+of cells whose parent changes sign are asked; while cells are coarse, so are those whose parent is
+near zero with no change of sign beside it (a part thinner than a cell). The rest is interpolated.
+Then, until nothing changes, every cell that changes sign has its interpolated corners asked as
+well, and bricks that the surface enters are added. So each crossed cell ends with eight true
+corners, and what the surface reaches from a found cell is found.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from preprocessing.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis, spacing
+from preprocessing.isosurface import open_neighbours
+
+Field = Callable[[np.ndarray], np.ndarray]
+COARSEST = 48  # cells per axis: the dense level has this many at least, below twice as many
+# Below this cell the sign alone decides: what is thinner was not in the training offsets either.
+FINE_ENOUGH = 2 * HALF_WIDTH / 200
+
+
+@dataclass
+class Level:
+    """Bricks (B,3) of one resolution, their corner values (B,9,9,9), and which were asked."""
+
+    resolution: int
+    bricks: np.ndarray
+    values: np.ndarray
+    known: np.ndarray
+
+
+class FieldError(ValueError):
+    """A field that holds no surface or no numbers."""
+
+
+def read_field(
+    field: Field, resolution: int, *, unit: float | None = None
+) -> tuple[BrickField, int]:
+    """The bricks of `field` that hold its zero surface, and how many points were asked.
+
+    field: positions float32 (Q,3) -> values (Q,), positive inside. The border of the grid counts
+    as outside. unit: the distance that a value of 1 stands for (a TSDF's truncation); it tells
+    which cells without a sign change come near enough to zero to be looked into. None: cells
+    below half of the largest magnitude are. A resolution with few factors of two is read on a
+    finer coarsest grid. Raises FieldError when a value is not finite.
+    """
+    halvings = 0
+    while resolution % 2 ** (halvings + 1) == 0 and resolution >> (halvings + 1) >= COARSEST:
+        halvings += 1
+    asker = Asker(field)
+    level = dense_level(asker, resolution >> halvings)
+    scale = unit or 0.0
+    if unit is None:
+        scale = spacing(level.resolution) / max(float(np.abs(level.values).max()), 1e-30)
+    for _ in range(halvings):
+        cell = spacing(level.resolution)
+        near = min(0.95, np.sqrt(0.75) * cell / scale) if cell > FINE_ENOUGH else 0.0
+        level = refined(asker, level, near)
+    crossed = crossing(level.values).any(axis=(1, 2, 3))
+    return BrickField(level.resolution, level.bricks[crossed], level.values[crossed]), asker.count
+
+
+class Asker:
+    """The field on grid corners given by index; counts what it asks."""
+
+    def __init__(self, field: Field) -> None:
+        self.field, self.count = field, 0
+
+    def __call__(self, resolution: int, corners: np.ndarray) -> np.ndarray:
+        """Values float32 (K,) at integer corners (K,3); negative on the border and past it."""
+        points = (corners * spacing(resolution) - HALF_WIDTH).astype(np.float32)
+        values = np.asarray(self.field(points), np.float32).copy()
+        self.count += len(corners)
+        if not np.isfinite(values).all():
+            raise FieldError("the field holds NaN or infinity")
+        border = ((corners <= 0) | (corners >= resolution)).any(axis=1)
+        values[border] = np.minimum(values[border], np.float32(-1e-3))
+        return values
+
+
+def dense_level(asker: Asker, resolution: int) -> Level:
+    """All bricks of a coarse grid."""
+    axis = np.arange(bricks_per_axis(resolution))
+    bricks = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    shape = (len(bricks), *(BRICK + 1,) * 3)
+    level = Level(resolution, bricks, np.zeros(shape, np.float32), np.zeros(shape, bool))
+    ask(asker, level, np.ones(shape, bool))
+    return level
+
+
+def refined(asker: Asker, parent: Level, near: float) -> Level:
+    """The next level: bricks and corners below the parent's active cells, grown until closed."""
+    active = crossing(parent.values)
+    if near > 0:
+        close_by = corner_reduce(np.abs(parent.values), np.minimum) < near
+        active |= close_by & ~beside(parent, active)
+    bricks, values, known, wanted = [], [], [], []
+    half = BRICK // 2
+    for octant in np.ndindex(2, 2, 2):
+        i, j, k = (half * o for o in octant)
+        cells = active[:, i : i + half, j : j + half, k : k + half]
+        kept = np.flatnonzero(cells.any(axis=(1, 2, 3)))
+        corners = (slice(i, i + half + 1), slice(j, j + half + 1), slice(k, k + half + 1))
+        bricks.append(2 * parent.bricks[kept] + octant)
+        values.append(upsampled(parent.values[:, *corners][kept]))
+        fine = np.zeros(values[-1].shape, bool)
+        fine[:, ::2, ::2, ::2] = parent.known[:, *corners][kept]
+        known.append(fine)
+        wanted.append(cell_corners(cells[kept].repeat(2, 1).repeat(2, 2).repeat(2, 3)))
+    level = Level(
+        2 * parent.resolution,
+        np.concatenate(bricks),
+        np.concatenate(values),
+        np.concatenate(known),
+    )
+    ask(asker, level, np.concatenate(wanted))
+    close(asker, level)
+    return level
+
+
+def beside(level: Level, cells: np.ndarray) -> np.ndarray:
+    """Cells bool (B,8,8,8) that touch a marked one: their small values are explained by it."""
+    side = BRICK * bricks_per_axis(level.resolution)
+    axes = BRICK * level.bricks[:, :, None] + np.arange(BRICK)
+    where = axes[:, 0, :, None, None], axes[:, 1, None, :, None], axes[:, 2, None, None, :]
+    dense = np.zeros((side, side, side), bool)
+    dense[where] = cells
+    return binary_dilation(dense, np.ones((3, 3, 3), bool))[where]
+
+
+def close(asker: Asker, level: Level) -> None:
+    """Ask until every crossed cell has only true corners and no crossed brick is missing."""
+    while True:
+        wanted = cell_corners(crossing(level.values)) & ~level.known
+        if wanted.any():
+            ask(asker, level, wanted)
+            continue
+        field = BrickField(level.resolution, level.bricks, level.values)
+        missing = open_neighbours(field).astype(level.bricks.dtype)
+        if not len(missing):
+            return
+        shape = (len(missing), *(BRICK + 1,) * 3)
+        level.bricks = np.concatenate([level.bricks, missing])
+        level.values = np.concatenate([level.values, np.zeros(shape, np.float32)])
+        level.known = np.concatenate([level.known, np.zeros(shape, bool)])
+        new = np.zeros(level.known.shape, bool)
+        new[-len(missing) :] = True
+        ask(asker, level, new)
+
+
+def ask(asker: Asker, level: Level, wanted: np.ndarray) -> None:
+    """Fill wanted corners that are not known, once per corner, in every brick that shares it."""
+    keys = corner_keys(level, wanted & ~level.known)
+    if not len(keys):
+        return
+    unique = np.unique(keys)
+    side = level.resolution + BRICK + 2
+    corners = np.stack(np.unravel_index(unique, (side, side, side)), axis=1)
+    answers = asker(level.resolution, corners)
+    shared = wanted.copy()
+    shared[:, [0, -1]] = shared[:, :, [0, -1]] = shared[:, :, :, [0, -1]] = True
+    candidates = corner_keys(level, shared)
+    place = np.searchsorted(unique, candidates).clip(max=len(unique) - 1)
+    hit = unique[place] == candidates
+    where = tuple(index[hit] for index in np.nonzero(shared))
+    level.values[where] = answers[place[hit]]
+    level.known[where] = True
+
+
+def corner_keys(level: Level, mask: np.ndarray) -> np.ndarray:
+    """One integer per masked corner, the same for all bricks that share the corner."""
+    brick, i, j, k = np.nonzero(mask)
+    x, y, z = (BRICK * level.bricks[brick].astype(np.int64)).T
+    side = level.resolution + BRICK + 2
+    return ((x + i) * side + (y + j)) * side + (z + k)
+
+
+def corner_reduce(values: np.ndarray, combine: np.ufunc) -> np.ndarray:
+    """(B,9,9,9) corners -> (B,8,8,8) cells, `combine` over the eight corners of each."""
+    for axis in (1, 2, 3):
+        low = [slice(None)] * 4
+        high = [slice(None)] * 4
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        values = combine(values[tuple(low)], values[tuple(high)])
+    return values
+
+
+def crossing(values: np.ndarray) -> np.ndarray:
+    """Cells bool (B,8,8,8) with corners of both signs (zero counts as outside)."""
+    inside = values > 0
+    return corner_reduce(inside, np.logical_or) & ~corner_reduce(inside, np.logical_and)
+
+
+def cell_corners(cells: np.ndarray) -> np.ndarray:
+    """Corners bool (B,9,9,9) that belong to a marked cell (B,8,8,8)."""
+    corners = np.zeros((len(cells), *(BRICK + 1,) * 3), bool)
+    for i, j, k in np.ndindex(2, 2, 2):
+        corners[:, i : i + BRICK, j : j + BRICK, k : k + BRICK] |= cells
+    return corners
+
+
+def upsampled(values: np.ndarray) -> np.ndarray:
+    """Corners (B,5,5,5) -> (B,9,9,9), trilinear; bricks that share corners agree to the bit."""
+    for axis in (1, 2, 3):
+        shape = list(values.shape)
+        shape[axis] = BRICK + 1
+        finer = np.empty(shape, values.dtype)
+        even, odd, low, high = ([slice(None)] * 4 for _ in range(4))
+        even[axis], odd[axis] = slice(None, None, 2), slice(1, None, 2)
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        finer[tuple(even)] = values
+        finer[tuple(odd)] = (values[tuple(low)] + values[tuple(high)]) * values.dtype.type(0.5)
+        values = finer
+    return values
