@@ -85,7 +85,7 @@ def inspect_file(
         report = inspect_mesh(path, angle)
         pictures = mesh_pictures(load_mesh(path), other, angle) if drawn else []
     if png is not None:
-        columns = 3 if len(pictures) % 3 == 0 else min(len(pictures), 4)
+        columns = 3 if len(pictures) % 3 == 0 else 2
         atomic_write(png, png_bytes(side_by_side(pictures, columns)))
     if html is not None:
         atomic_write(html, html_page(path.name, sections(report), pictures))

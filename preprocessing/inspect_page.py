@@ -8,7 +8,7 @@ import numpy as np
 from preprocessing.edges import salient_edges
 from preprocessing.mesh import Mesh, Transform, normalise
 from preprocessing.mesh_faults import edge_faults
-from preprocessing.render import Color, png_bytes, render_mesh, render_points
+from preprocessing.render import Cloud, Color, png_bytes, render_mesh, render_points
 from preprocessing.samples import Sample
 
 Picture = tuple[str, np.ndarray]
@@ -57,22 +57,22 @@ def row_of_three(name: str, mesh: Mesh, frame: Transform, angle: float) -> list[
 
 def sample_pictures(sample: Sample, mesh: Mesh | None) -> list[Picture]:
     """The mesh if there is one, the uniform cloud, the salient cloud, and a slice of the SDF."""
-    coarse, sharp = sample.coarse_surface.astype(np.float64), sample.sharp_surface
+    coarse, sharp = sample.coarse_surface, sample.sharp_surface
     pictures = []
     if mesh is not None:
         picture = render_mesh(mesh, WIDTH, HEIGHT, frame=frame_of_output(mesh))
         pictures.append((f"mesh: {len(mesh.faces):,} faces", picture))
-    normals = coarse[:, 3:]
+    # Dots that nearly touch when half of them face the camera and cover a third of the picture.
+    size = float(np.clip(1.1 * np.sqrt(WIDTH * HEIGHT / 1.5 / len(coarse)), 1.5, 9.0))
+    uniform = Cloud(coarse, UNIFORM, size)
+    salient = Cloud(sharp, SALIENT, 2.0)
+    pictures.append((f"{len(coarse):,} uniform points", render_points([uniform], WIDTH, HEIGHT)))
     pictures.append(
         (
-            f"{len(coarse):,} uniform points",
-            render_points(coarse[:, :3], np.array(UNIFORM), WIDTH, HEIGHT, normals=normals),
+            f"{len(sharp):,} salient points (red)",
+            render_points([uniform, salient], WIDTH, HEIGHT),
         )
     )
-    both = np.concatenate([coarse, sharp.astype(np.float64)])
-    colors = np.repeat([UNIFORM, SALIENT], [len(coarse), len(sharp)], axis=0)
-    picture = render_points(both[:, :3], colors, WIDTH, HEIGHT, normals=both[:, 3:])
-    pictures.append((f"{len(sharp):,} salient points (red)", picture))
     axis, slice_picture = sdf_slice(sample, WIDTH, HEIGHT)
     pictures.append((f"SDF at {'xyz'[axis]} = 0: inside blue", slice_picture))
     return pictures

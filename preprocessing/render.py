@@ -110,8 +110,9 @@ class Caster:
     def __init__(self, mesh: Mesh) -> None:
         import open3d
 
-        self.tensor: Any = open3d.core.Tensor
-        self.scene: Any = open3d.t.geometry.RaycastingScene()
+        library: Any = vars(open3d)  # its stubs do not know that arrays are taken
+        self.tensor = library["core"].Tensor
+        self.scene = library["t"].geometry.RaycastingScene()
         self.scene.add_triangles(
             self.tensor(mesh.vertices.astype(np.float32)),
             self.tensor(mesh.faces.astype(np.uint32)),
@@ -176,36 +177,42 @@ def render_mesh(
     return finish(picture, supersample)
 
 
+@dataclass(frozen=True)
+class Cloud:
+    """Points (N,6), xyz and unit normal, in the normalised frame, drawn as dots of one colour."""
+
+    points: np.ndarray
+    color: Color
+    size: float
+    """Pixels across."""
+
+
 def render_points(
-    points: np.ndarray,
-    colors: np.ndarray,
+    clouds: Sequence[Cloud],
     width: int = 640,
     height: int = 480,
     azimuth: float = 35.0,
     elevation: float = 22.0,
     *,
-    normals: np.ndarray | None = None,
-    size: float = 1.4,
     up: str = "y",
     supersample: int = 2,
 ) -> np.ndarray:
-    """A picture of points (N,3) in the normalised frame as dots of `size` pixels; uint8.
+    """A picture of clouds as lit dots, uint8 (height, width, 3); a later cloud lies on top.
 
-    `colors` (3,) or (N,3) in 0..1. With `normals` (N,3) dots are lit, and those that face away
-    are left out: a cloud reads as a surface.
+    Points that face away are left out, so dots that nearly touch read as a surface.
     """
+    everything = np.concatenate([cloud.points for cloud in clouds]).astype(np.float64)
     camera = camera_around(
-        azimuth, elevation, width * supersample, height * supersample, points, up=up
+        azimuth, elevation, width * supersample, height * supersample, everything[:, :3], up=up
     )
     picture = background(camera)
-    paint = np.broadcast_to(to_linear(np.asarray(colors, np.float64)), points.shape)
-    if normals is not None:
-        towards = camera.eye - points
-        facing = (normals * towards).sum(axis=1) > 0
-        points, normals, paint = points[facing], normals[facing], paint[facing]
-        paint = paint * (AMBIENT + lamps(normals, camera))[:, None]
     depth = np.full(picture.shape[:2], np.inf)
-    splat(picture, depth, camera, points, paint, size * supersample)
+    for cloud in clouds:
+        points, normals = np.split(cloud.points.astype(np.float64), 2, axis=1)
+        facing = (normals * (camera.eye - points)).sum(axis=1) > 0
+        light = 0.5 + 0.6 * lamps(normals[facing], camera)
+        paint = to_linear(np.asarray(cloud.color)) * light[:, None]
+        splat(picture, depth, camera, points[facing], paint, cloud.size * supersample)
     return finish(picture, supersample)
 
 
