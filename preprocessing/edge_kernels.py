@@ -77,34 +77,49 @@ def match_half_edges(faces, vertex_count):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def face_shapes(vertices, faces, least_height, cap_sine):  # type: ignore[no-untyped-def]
+def face_shapes(vertices, faces, flat_height, cap_height, cap_sine):  # type: ignore[no-untyped-def]
     """Normals float64 (F,3), longest half-edge int64 (F,), and whether a face is degenerate (F,).
 
-    Degenerate: height on the longest edge at most `least_height`, or the sine of the greatest
-    angle below `cap_sine` while that angle is obtuse. Normals of zero-area faces are zero.
+    Degenerate: height on the longest edge at most `flat_height`, or at most `cap_height` with an
+    obtuse angle whose sine is below `cap_sine`. Normals of zero-area faces are zero.
     """
     total = len(faces)
     normals = np.zeros((total, 3))
     longest = np.empty(total, np.int64)
     degenerate = np.empty(total, np.bool_)
     for f in range(total):
-        a, b, c = vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
-        e0, e1, e2 = b - a, c - b, a - c
-        s0, s1, s2 = (e0 * e0).sum(), (e1 * e1).sum(), (e2 * e2).sum()
-        if s0 >= s1 and s0 >= s2:
-            k, long, product, cosine = 0, s0, s1 * s2, -(e1 * e2).sum()
-        elif s1 >= s2:
-            k, long, product, cosine = 1, s1, s2 * s0, -(e2 * e0).sum()
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ux, uy, uz = (
+            vertices[b, 0] - vertices[a, 0],
+            vertices[b, 1] - vertices[a, 1],
+            vertices[b, 2] - vertices[a, 2],
+        )
+        vx, vy, vz = (
+            vertices[c, 0] - vertices[b, 0],
+            vertices[c, 1] - vertices[b, 1],
+            vertices[c, 2] - vertices[b, 2],
+        )
+        wx, wy, wz = (
+            vertices[a, 0] - vertices[c, 0],
+            vertices[a, 1] - vertices[c, 1],
+            vertices[a, 2] - vertices[c, 2],
+        )
+        uu = ux * ux + uy * uy + uz * uz
+        vv = vx * vx + vy * vy + vz * vz
+        ww = wx * wx + wy * wy + wz * wz
+        if uu >= vv and uu >= ww:
+            k, long, product, cosine = 0, uu, vv * ww, vv + ww - uu
+        elif vv >= ww:
+            k, long, product, cosine = 1, vv, ww * uu, ww + uu - vv
         else:
-            k, long, product, cosine = 2, s2, s0 * s1, -(e0 * e1).sum()
+            k, long, product, cosine = 2, ww, uu * vv, uu + vv - ww
         longest[f] = 3 * f + k
-        nx = e0[1] * e1[2] - e0[2] * e1[1]
-        ny = e0[2] * e1[0] - e0[0] * e1[2]
-        nz = e0[0] * e1[1] - e0[1] * e1[0]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         double_area = np.sqrt(nx * nx + ny * ny + nz * nz)
         # Height on the longest edge = 2 area / edge; sine of the opposite angle = 2 area / product.
-        degenerate[f] = double_area <= least_height * np.sqrt(long) or (
-            cosine < 0 and double_area < cap_sine * np.sqrt(product)
+        height = double_area / np.sqrt(long) if long > 0 else 0.0
+        degenerate[f] = height <= flat_height or (
+            height <= cap_height and cosine < 0 and double_area < cap_sine * np.sqrt(product)
         )
         if double_area > 0:
             normals[f, 0] = nx / double_area
