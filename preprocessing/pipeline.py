@@ -28,7 +28,16 @@ from .files import atomic_write, sha256_file
 from .ledger import SAMPLES, WATERTIGHT, Ledger, parquet_path, read_ledger
 from .manifest import Entry
 from .runner import Item, Outcome, available_cores, run
-from .stages import HEAVY, Plan, SampleSettings, Task, WatertightSettings, prepare
+from .stages import (
+    HEAVY,
+    Done,
+    Plan,
+    SampleSettings,
+    Task,
+    WatertightSettings,
+    measure,
+    prepare,
+)
 
 STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -269,14 +278,14 @@ class Work:
         task = Task(entry.id, entry.path, self.eps_of.get(entry.path))
         if self.limits.overwrite or entry.id in self.again:
             return task
-        same_input = True
+        same = True
         outputs = []
         for stage, row in zip(self.stages, rows, strict=True):
             if row is None or row["settings"] != stage.settings or row["version"] != self.version:
                 return task
             if row["input_bytes"] != found.st_size:
                 return task
-            same_input &= row["input_mtime_ns"] == found.st_mtime_ns
+            same &= row["input_mtime_ns"] == found.st_mtime_ns
             if row["status"] in ("timeout", "memory"):
                 limit = self.limits.timeout if row["status"] == "timeout" else self.memory
                 if limit is None or row["limit"] is None or limit > row["limit"]:
@@ -285,26 +294,23 @@ class Work:
                 outputs.append((stage, row))
             elif row["status"] != "rejected":
                 return task
-        touched = []
         for stage, row in outputs:
-            path = stage.ledger.folder / row["output"]
             try:
-                written = os.stat(path)
+                size, changed = measure(stage.ledger.folder, row["output"])
             except OSError:
                 return task
-            if written.st_size != row["output_bytes"]:
+            if size != row["output_bytes"]:
                 return task
-            if written.st_mtime_ns != row["output_mtime_ns"]:
-                touched.append(path)
-        if same_input and not touched:
+            same &= changed == row["output_mtime_ns"]
+        if same:
             return None
         if len(outputs) < len(self.stages):
             return task
         proof = tuple(
-            (str(stage.ledger.folder / row["output"]), row["output_sha256"])
+            (str(stage.ledger.folder), row["output"], row["output_sha256"])
             for stage, row in outputs
         )
-        return replace(task, done=(outputs[0][1]["input_sha256"], proof))
+        return replace(task, done=Done(outputs[0][1]["input_sha256"], proof))
 
     def missing(self, entry: Entry) -> None:
         """A listed file that is not there."""
@@ -336,6 +342,8 @@ class Work:
         status, reason = outcome.status, outcome.reason
         for stage in self.stages:
             columns = result.get(stage.key, {})
+            if columns.get("status", outcome.status) != "ok":
+                self.discard(stage, outcome.id)
             stage.ledger.record(
                 {
                     "id": outcome.id,
@@ -356,12 +364,19 @@ class Work:
                 status, reason = columns["status"], columns["reason"]
         self.count(outcome.id, status, reason, outcome.seconds)
 
+    def discard(self, stage: Stage, name: str) -> None:
+        """Remove what an earlier run wrote for an item that is not ok any more."""
+        row = stage.ledger.known(name)
+        for output in (row["output"] or "").split("|") if row else ():
+            if output:
+                (stage.ledger.folder / output).unlink(missing_ok=True)
+
     def renew(self, name: str, facts: dict[str, Any]) -> None:
         """Note the new times of files that turned out unchanged, so they are not hashed again."""
         for stage in self.stages:
             row = stage.ledger.row_of(name)
-            written = os.stat(stage.ledger.folder / row["output"])
-            stage.ledger.record({**row, **facts, "output_mtime_ns": written.st_mtime_ns})
+            _, changed = measure(stage.ledger.folder, row["output"])
+            stage.ledger.record({**row, **facts, "output_mtime_ns": changed})
 
     def count(self, name: str, status: str, reason: str, seconds: float) -> None:
         """Count one item and move the progress line."""

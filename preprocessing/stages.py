@@ -4,6 +4,7 @@ The driver imports this module for its dataclasses alone, so the heavy imports s
 functions; the fork server has them loaded before the first item.
 """
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass
@@ -62,14 +63,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Done:
+    """What an earlier run left: sha256 of the input, and (folder, names, sha256) of each output."""
+
+    input_sha256: str
+    outputs: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class Task:
-    """One input. `done`: the sha256 of the input and of each output file that an earlier run left;
-    when they all still hold, there is nothing to do."""
+    """One input. When all that `done` says still holds, there is nothing to do."""
 
     id: str
     path: str
     eps: float | None = None  # of the input, where it is known to be an offset surface
-    done: tuple[str, tuple[tuple[str, str], ...]] | None = None
+    done: Done | None = None
 
 
 def prepare(plan: Plan, task: Task) -> dict[str, Any]:
@@ -120,9 +128,7 @@ def make_solid(
             eps=settings.eps,
             resolution=settings.resolution,
             method=settings.method,
-            keep_cavities=settings.keep_cavities,
-            close_holes=settings.close_holes,
-            simplify=settings.simplify,
+            **extras(settings),
         )
     except WatertightError as error:
         raise OutputError(f"{error.reason}: {error.message}") from error
@@ -139,10 +145,20 @@ def make_solid(
         "center_x": center[0],
         "center_y": center[1],
         "center_z": center[2],
-        **output_facts(path, folder),
+        **output_facts([path], Path(folder)),
         "seconds": time.perf_counter() - started,
     }
     return solid, columns
+
+
+def extras(settings: WatertightSettings) -> dict[str, Any]:
+    """The settings of `make_watertight` that differ from its defaults."""
+    asked = {
+        "keep_cavities": settings.keep_cavities,
+        "close_holes": settings.close_holes,
+        "simplify": settings.simplify,
+    }
+    return {name: value for name, value in asked.items() if value}
 
 
 def make_sample(
@@ -154,7 +170,6 @@ def make_sample(
     source: "Mesh | None",
 ) -> dict[str, Any]:
     """Sample a watertight mesh, write the file, return its columns. Raises MeshError."""
-    from .samples import write_sample
     from .sampling import Supervision, sample_shape
 
     started = time.perf_counter()
@@ -172,16 +187,28 @@ def make_sample(
         edge_spread=settings.edge_spread,
         supervision=supervision,
     )
-    path = folder / f"{name}.safetensors"
-    write_sample(sample, path)
+    paths = write_format(sample, folder, name, settings.format)
     return {
         **sample_columns(sample),
         "angle": settings.angle,
         "eps": eps,
         "seed": settings.seed,
-        **output_facts(path, str(folder)),
+        **output_facts(paths, folder),
         "seconds": time.perf_counter() - started,
     }
+
+
+def write_format(sample: "Sample", folder: Path, name: str, format: str) -> list[Path]:
+    """Write a sample in one of the layouts; the files written. Raises SampleError."""
+    from .layouts import write_hunyuan, write_npz, write_vecset
+    from .samples import write_sample
+
+    if format == "hunyuan":
+        return list(write_hunyuan(sample, folder / name))
+    write = {"safetensors": write_sample, "npz": write_npz, "vecset": write_vecset}[format]
+    path = folder / f"{name}.{'safetensors' if format == 'safetensors' else 'npz'}"
+    write(sample, path)
+    return [path]
 
 
 def sample_columns(sample: "Sample") -> dict[str, Any]:
@@ -235,23 +262,43 @@ def input_facts(path: str) -> dict[str, Any]:
     }
 
 
-def output_facts(path: Path, folder: str) -> dict[str, Any]:
-    """What proves later that an output is whole: its name, size, time and sha256."""
-    found = path.stat()
+def output_facts(paths: list[Path], folder: Path) -> dict[str, Any]:
+    """What proves later that an output is whole: its name, size, time and sha256.
+
+    Where a layout has two files, the names are joined by "|" and the figures speak for both.
+    """
+    names = "|".join(str(path.relative_to(folder)) for path in paths)
+    size, changed = measure(folder, names)
     return {
-        "output": str(path.relative_to(folder)),
-        "output_bytes": found.st_size,
-        "output_mtime_ns": found.st_mtime_ns,
-        "output_sha256": sha256_file(path),
+        "output": names,
+        "output_bytes": size,
+        "output_mtime_ns": changed,
+        "output_sha256": digest(folder, names),
     }
 
 
-def still_done(input_sha256: str, done: tuple[str, tuple[tuple[str, str], ...]]) -> bool:
+def measure(folder: Path, names: str) -> tuple[int, int]:
+    """Size in all and latest change of an output. Raises FileNotFoundError."""
+    found = [(folder / name).stat() for name in names.split("|")]
+    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
+
+
+def digest(folder: Path, names: str) -> str:
+    """sha256 of an output; of the digests one after another where it is several files."""
+    digests = [sha256_file(folder / name) for name in names.split("|")]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def still_done(input_sha256: str, done: Done) -> bool:
     """Whether the input and every output still have the bytes of the earlier run."""
-    before, outputs = done
-    return before == input_sha256 and all(
-        os.path.isfile(path) and sha256_file(path) == digest for path, digest in outputs
-    )
+    try:
+        return done.input_sha256 == input_sha256 and all(
+            digest(Path(folder), names) == sha256 for folder, names, sha256 in done.outputs
+        )
+    except FileNotFoundError:
+        return False
 
 
 def plain(value: Any) -> Any:

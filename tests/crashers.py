@@ -26,6 +26,9 @@ def misbehave(kind: str) -> str:
         raise ValueError("as asked")
     elif kind == "reject":
         raise MeshError("empty", "the mesh has no faces")
+    elif kind == "print":
+        print("from Python")
+        os.write(1, b"from native code\n")
     elif kind == "exit":
         os._exit(7)
     elif kind == "sigkill":
@@ -33,3 +36,43 @@ def misbehave(kind: str) -> str:
     elif kind.startswith("sleep"):
         time.sleep(float(kind.removeprefix("sleep")))
     return kind
+
+
+def double(value: int) -> int:
+    """Twice the value."""
+    return 2 * value
+
+
+def pid_of(_: None) -> int:
+    """Which process runs this item."""
+    return os.getpid()
+
+
+def environment_of(name: str) -> str:
+    """An environment variable as the child sees it."""
+    return os.environ[name]
+
+
+def fail_twice(counter: str) -> int:
+    """Raise on the first two calls; the file counts them."""
+    with open(counter, "a+") as handle:
+        handle.write("x")
+        handle.seek(0)
+        tries = len(handle.read())
+    if tries < 3:
+        raise OSError("not yet")
+    return tries
+
+
+def touch_and_sleep(payload: tuple[str, float]) -> None:
+    """Write our pid to a file, then sleep."""
+    path, seconds = payload
+    with open(path, "w") as handle:
+        handle.write(str(os.getpid()))
+    time.sleep(seconds)
+
+
+def hang_with_pid(path: str) -> None:
+    """Write our pid, then hang in native code that keeps the interpreter lock."""
+    touch_and_sleep((path, 0))
+    ctypes.PyDLL(None).sleep(1000)
