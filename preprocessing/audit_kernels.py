@@ -6,7 +6,7 @@ import numpy as np
 
 @nb.njit(cache=True)
 def half_edges(count, faces):  # type: ignore[no-untyped-def]
-    """Half-edges grouped by their first vertex: offsets (V + 1,), ends (H,), the face's third (H,)."""
+    """Half-edges by first vertex: offsets (V + 1,), their ends (H,), the third vertices (H,)."""
     offsets = np.zeros(count + 1, np.int64)
     for f in range(faces.shape[0]):
         for corner in range(3):
@@ -72,7 +72,7 @@ def vertex_faults(offsets, ends, third):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def signed_volume(vertices, faces):  # type: ignore[no-untyped-def]
-    """Six-fold sums are avoided by nothing: one signed tetrahedron a face from the first vertex."""
+    """Sum of signed tetrahedra from the first face's first corner, so far from 0 costs no digits."""
     total = 0.0
     o = vertices[faces[0, 0]]
     for f in range(faces.shape[0]):

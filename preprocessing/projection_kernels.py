@@ -9,6 +9,12 @@ import math
 import numba as nb
 import numpy as np
 
+ROUNDS = 12
+# Vertices whose triangle list is narrowed together.
+GROUP = 16
+# |distance - eps| / eps at which a vertex has arrived.
+SETTLED = 1e-9
+
 
 @nb.njit(cache=True, inline="always")
 def nearest_on_triangle(r, x, y, z):  # type: ignore[no-untyped-def]
@@ -62,43 +68,153 @@ def nearest(records, candidates, count, x, y, z, limit):  # type: ignore[no-unty
     return best, bx, by, bz
 
 
-@nb.njit(parallel=True, cache=True)
-def project(vertices, first, offsets, triangles, records, eps, step, rounds):  # type: ignore[no-untyped-def]
-    """Move vertices (V,3) along the exact gradient onto distance = eps; returns the new ones.
+@nb.njit(cache=True)
+def _gather(records, listed, vertices, low, high, reach, near):  # type: ignore[no-untyped-def]
+    """Triangles whose box comes within `reach` of the box of vertices low..high; their number."""
+    lo = np.empty(3, np.float64)
+    hi = np.empty(3, np.float64)
+    for axis in range(3):
+        lo[axis] = hi[axis] = vertices[low, axis]
+        for v in range(low + 1, high):
+            lo[axis] = min(lo[axis], vertices[v, axis])
+            hi[axis] = max(hi[axis], vertices[v, axis])
+    count = 0
+    for t in listed:
+        r = records[t]
+        dx = max(0.0, max(r[24] - hi[0], lo[0] - r[27]))
+        dy = max(0.0, max(r[25] - hi[1], lo[1] - r[28]))
+        dz = max(0.0, max(r[26] - hi[2], lo[2] - r[29]))
+        if dx * dx + dy * dy + dz * dz < reach * reach:
+            near[count] = t
+            count += 1
+    return count
 
-    A step outward may meet another triangle's offset (a crease): it is repeated; a step inward is
-    exact at once. No vertex moves more than half a cell.
+
+@nb.njit(cache=True)
+def _settle(records, near, count, spare, p, eps, step):  # type: ignore[no-untyped-def]
+    """Move point p (3,) along the gradient until its distance is eps; returns the last distance.
+
+    A step inward is exact at once: the nearest point stays the nearest. A step outward may come
+    under the offset of another triangle (a crease) and is repeated. The move stays below half a
+    cell along each axis.
+    """
+    x, y, z = p[0], p[1], p[2]
+    limit = (eps + 2.0 * step) ** 2
+    best, dx, dy, dz = nearest(records, near, count, x, y, z, limit)
+    d = math.sqrt(best)
+    few = 0
+    within = 0.0
+    for _ in range(ROUNDS):
+        if d == 0.0 or abs(d - eps) <= SETTLED * eps:
+            break
+        scale = (eps - d) / d
+        px, py, pz = x + scale * dx, y + scale * dy, z + scale * dz
+        if max(abs(px - p[0]), max(abs(py - p[1]), abs(pz - p[2]))) > 0.5 * step:
+            break
+        move = abs(eps - d)
+        if within < move:
+            # Only these can be nearest after a total of twice this move.
+            within = 2.0 * move
+            few = 0
+            bound = (d + 2.0 * within) ** 2
+            for i in range(count):
+                if box_distance(records[near[i]], x, y, z) < bound:
+                    spare[few] = near[i]
+                    few += 1
+        within -= move
+        x, y, z = px, py, pz
+        best, dx, dy, dz = nearest(records, spare, few, x, y, z, limit)
+        d = math.sqrt(best)
+    p[0], p[1], p[2] = x, y, z
+    return d
+
+
+@nb.njit(parallel=True, cache=True)
+def project(vertices, first, offsets, triangles, records, eps, step):  # type: ignore[no-untyped-def]
+    """Vertices (V,3) moved onto distance = eps, and the distance reached (V,).
+
+    `first` (B + 1,) are the vertices of each brick, offsets and triangles its triangle list.
     """
     moved = vertices.copy()
+    reached = np.empty(vertices.shape[0], np.float64)
     for b in nb.prange(first.shape[0] - 1):
+        if first[b] == first[b + 1]:
+            continue
         listed = triangles[offsets[b] : offsets[b + 1]]
         near = np.empty(listed.shape[0], np.int32)
-        for v in range(first[b], first[b + 1]):
-            x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
-            reach = (eps + 2.0 * step) ** 2
-            best, dx, dy, dz = nearest(records, listed, listed.shape[0], x, y, z, reach)
-            reach = (math.sqrt(best) + step) ** 2
-            count = 0
-            for i in range(listed.shape[0]):
-                if box_distance(records[listed[i]], x, y, z) < reach:
-                    near[count] = listed[i]
-                    count += 1
-            for _ in range(rounds):
-                d = math.sqrt(best)
-                if d == 0.0 or abs(d - eps) < 1e-9 * eps:
+        spare = np.empty(listed.shape[0], np.int32)
+        for low in range(first[b], first[b + 1], GROUP):
+            high = min(low + GROUP, first[b + 1])
+            # A vertex lies within a cell of a corner closer than eps and moves less than one.
+            count = _gather(records, listed, vertices, low, high, eps + 2.0 * step, near)
+            for v in range(low, high):
+                reached[v] = _settle(records, near, count, spare, moved[v], eps, step)
+    return moved, reached
+
+
+@nb.njit(parallel=True, cache=True)
+def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, step):  # type: ignore[no-untyped-def]
+    """Points (K,3) at distance eps on the grid edges of the chosen unprojected vertices.
+
+    One end of a crossed edge is nearer than eps and one farther, so there is a root; bisection
+    with secants finds it. Kept a thousandth of the edge away from its ends.
+    """
+    found = np.empty((chosen.shape[0], 3), np.float64)
+    limit = (eps + 2.0 * step) ** 2
+    for c in nb.prange(chosen.shape[0]):
+        v = chosen[c]
+        listed = triangles[offsets[brick_of[c]] : offsets[brick_of[c] + 1]]
+        count = listed.shape[0]
+        p = vertices[v].copy()
+        axis = 0
+        widest = -1.0
+        for x in range(3):
+            cells = (p[x] + 1.05) / step
+            off = abs(cells - round(cells))
+            if off > widest:
+                widest, axis = off, x
+        start = -1.05 + step * math.floor((p[axis] + 1.05) / step)
+        low, high = 0.0, 1.0
+        p[axis] = start
+        one = math.sqrt(nearest(records, listed, count, p[0], p[1], p[2], limit)[0]) - eps
+        p[axis] = start + step
+        two = math.sqrt(nearest(records, listed, count, p[0], p[1], p[2], limit)[0]) - eps
+        t = 0.0 if abs(one) < abs(two) else 1.0
+        if (one < 0.0) != (two < 0.0):
+            for turn in range(60):
+                t = low - one * (high - low) / (two - one) if turn % 2 == 0 else 0.5 * (low + high)
+                p[axis] = start + t * step
+                value = math.sqrt(nearest(records, listed, count, p[0], p[1], p[2], limit)[0]) - eps
+                if abs(value) < SETTLED * eps:
                     break
-                scale = (eps - d) / d
-                px, py, pz = x + scale * dx, y + scale * dy, z + scale * dz
-                far = max(
-                    abs(px - vertices[v, 0]),
-                    max(abs(py - vertices[v, 1]), abs(pz - vertices[v, 2])),
-                )
-                if far > 0.5 * step:
-                    break
-                x, y, z = px, py, pz
-                best, dx, dy, dz = nearest(records, near, count, x, y, z, (eps + 2.0 * step) ** 2)
-            moved[v, 0], moved[v, 1], moved[v, 2] = x, y, z
-    return moved
+                if (value < 0.0) == (one < 0.0):
+                    low, one = t, value
+                else:
+                    high, two = t, value
+        p[axis] = start + min(max(t, 0.001), 0.999) * step
+        found[c] = p
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def folded_faces(before, after, faces, cosine):  # type: ignore[no-untyped-def]
+    """True (F,) where a face's normal turned by more than acos(cosine) between two positions."""
+    folded = np.zeros(faces.shape[0], np.bool_)
+    for f in nb.prange(faces.shape[0]):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        mx, my, mz = _normal(before, a, b, c)
+        nx, ny, nz = _normal(after, a, b, c)
+        dot = mx * nx + my * ny + mz * nz
+        both = (mx * mx + my * my + mz * mz) * (nx * nx + ny * ny + nz * nz)
+        folded[f] = not (dot > 0.0 and dot * dot >= cosine * cosine * both)
+    return folded
+
+
+@nb.njit(cache=True, inline="always")
+def _normal(v, a, b, c):  # type: ignore[no-untyped-def]
+    ex, ey, ez = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
+    fx, fy, fz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
+    return ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
 
 
 @nb.njit(parallel=True, cache=True)

@@ -10,11 +10,12 @@ from preprocessing.bricks import HALF_WIDTH, spacing
 from preprocessing.isosurface import extract_surface
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
 from preprocessing.offset_field import offset_field, triangle_bricks
+from preprocessing.projection import project
 from preprocessing.shells import outer_shells
 
 METHODS = ("offset", "alpha-wrap", "manifold")
 # Vertices start this share of a cell away from grid corners: no needles, and projection mends it.
-CLEARANCE = 0.05
+CLEARANCE = 0.1
 
 
 class WatertightError(MeshError):
@@ -85,7 +86,7 @@ def make_watertight(
     field = offset_field(cover, eps)
     surface = outer_shells(extract_surface(field, clearance=CLEARANCE), field)
     lists = (surface.first_vertex, cover.offsets, cover.triangles, cover.records)
-    vertices = projection_kernels.project(surface.vertices, *lists, eps, step, 8)
+    vertices = project(surface, cover, eps)
     limit = (eps + 2 * step) ** 2
     distances = projection_kernels.distances(vertices, *lists, limit)
     solid = Mesh(vertices, surface.faces)
