@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import UsageError, run_command, stdout_for_results_only
+from .console import EXIT_SOME_FAILED, UsageError, run_command, stdout_for_results_only
 from .options import (
     EXECUTORS,
     Executor,
@@ -340,6 +340,62 @@ def ledger(
             summary = retry_items(folder, rows, quiet or as_json)
         finish(summary, quiet, as_json)
     typer.echo(json.dumps(rows) if as_json else show_rows(rows, only))
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A mesh or a .safetensors sample.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Write a self-contained page.", show_default=False)
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Write a picture.", show_default=False)] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="A second mesh for the pictures: the result.", show_default=False),
+    ] = None,
+    angle: Angle = 15.0,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a mesh or sample: counts, faults, salient edges, level, a picture.
+
+    \b
+    Example:
+      dora-prep inspect car.glb --beside watertight/car.ply --png car.png
+    """
+    from dataclasses import asdict
+
+    from .inspect import format_report, inspect_file
+    from .mesh_errors import MeshError
+
+    try:
+        with stdout_for_results_only():
+            report = inspect_file(file, png=png, html=html, beside=beside, angle=angle)
+    except (MeshError, FileNotFoundError) as error:
+        reason = f"{error.reason}: " if isinstance(error, MeshError) else ""
+        typer.echo(f"{file} cannot be used: {reason}{error}", err=True)
+        raise typer.Exit(EXIT_SOME_FAILED) from error
+    typer.echo(json.dumps(asdict(report)) if as_json else format_report(report))
+
+
+@app.command()
+def doctor(
+    ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Also start and stop Ray.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Say what this machine has and lacks, and the command that mends each lack.
+
+    \b
+    Example:
+      dora-prep doctor
+    """
+    from dataclasses import asdict
+
+    from .doctor import checks, format_checks
+
+    with stdout_for_results_only():
+        found = checks(start_ray=ray)
+    typer.echo(json.dumps([asdict(one) for one in found]) if as_json else format_checks(found))
+    raise typer.Exit(0 if all(one.ok for one in found) else EXIT_SOME_FAILED)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from .console import EXIT_OK, EXIT_SOME_FAILED, Interrupted, Progress, StopError
+from .doctor import memory_limit
 from .files import atomic_write, sha256_file
 from .ledger import SAMPLES, WATERTIGHT, Ledger, parquet_path, read_ledger
 from .manifest import Entry
@@ -407,17 +408,7 @@ def default_memory(limits: Limits) -> float | None:
     if limits.ray_address is not None:
         return None
     slots = limits.workers or available_cores()
-    return round(0.9 * machine_memory() / 2**30 / slots, 2)
-
-
-def machine_memory() -> int:
-    """Bytes this machine, or the container we are in, has."""
-    total: int = psutil.virtual_memory().total
-    try:
-        allowed = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return total
-    return min(total, int(allowed)) if allowed.isdigit() else total
+    return round(0.9 * memory_limit() / 2**30 / slots, 2)
 
 
 def remember(out: Path, plan: Plan, limits: Limits) -> None:

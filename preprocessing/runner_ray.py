@@ -9,6 +9,8 @@ hands back what it could not start in time, so no batch can hold up the end of a
 import itertools
 import logging
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -113,6 +115,7 @@ def start_ray(slots: int, address: str | None) -> bool:
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is not None:
         ray.init(address=address, **common)
@@ -124,4 +127,6 @@ def start_ray(slots: int, address: str | None) -> bool:
             object_store_memory=OBJECT_STORE_BYTES,
             **common,
         )
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts its own in place: exit code 15
     return True
