@@ -30,10 +30,9 @@ def read_obj(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     counts = np.array([len(line.split()) for line in plain.split(b"\n")], np.int64)
     if not face_lines:
         return vertices, np.empty((0, 3), np.int64)
-    try:
-        corners = np.array(plain.split()).astype(np.int64)
-    except ValueError as error:
-        raise MeshError("unreadable", f"a face line holds no integer: {error}") from None
+    corners = numbers(plain, np.int64)
+    if len(corners) != counts.sum():
+        raise MeshError("unreadable", "a face line holds something that is no integer")
     if (corners == 0).any():
         raise MeshError("index-out-of-range", "a face names vertex 0; OBJ counts from 1")
     back = np.repeat(np.array(seen, np.int64), counts)
@@ -44,11 +43,24 @@ def read_obj(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def vertex_positions(lines: list[bytes]) -> np.ndarray:
     """The first three numbers of each line (V,3) float64; weights and colours are left."""
+    widths = set(map(len, map(bytes.split, lines)))
+    if len(widths) == 1 and (width := widths.pop()) >= 3:
+        flat = numbers(b"\n".join(lines), np.float64)
+        if len(flat) == width * len(lines):
+            return np.ascontiguousarray(flat.reshape(-1, width)[:, :3])
     rows = [line.split(None, 3)[:3] for line in lines]
     try:
         return np.array([[float(x), float(y), float(z)] for x, y, z in rows]).reshape(-1, 3)
     except ValueError as error:
         raise MeshError("unreadable", f"a vertex line is not three numbers: {error}") from None
+
+
+def numbers(text: bytes, kind: type) -> np.ndarray:
+    """All numbers of a text in C; fewer than it has words where one of them is no number."""
+    try:
+        return np.fromstring(text, kind, sep=" ")
+    except ValueError:
+        return np.empty(0, kind)
 
 
 def write_obj(vertices: np.ndarray, faces: np.ndarray) -> bytes:
