@@ -138,10 +138,56 @@ def node_distance(boxes, slabs, node, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def dot(a, b):  # type: ignore[no-untyped-def]
+    """Scalar product of two triples."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@numba.njit(cache=True)
+def cross(a, b):  # type: ignore[no-untyped-def]
+    """Vector product of two triples."""
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
+@numba.njit(cache=True)
+def closest_on_sliver(triangle, x, y, z):  # type: ignore[no-untyped-def]
+    """As `closest_on_triangle`: the foot on the plane where it is inside, or the nearest edge."""
+    best, cx, cy, cz = np.inf, 0.0, 0.0, 0.0
+    sides = np.empty((3, 3))
+    for k in range(3):
+        for axis in range(3):
+            sides[k, axis] = triangle[(k + 1) % 3, axis] - triangle[k, axis]
+    normal = cross(sides[0], sides[1])
+    size = np.sqrt(dot(normal, normal))
+    inside = size > 0
+    height = fx = fy = fz = 0.0
+    if inside:
+        nx, ny, nz = normal[0] / size, normal[1] / size, normal[2] / size
+        normal = (nx, ny, nz)
+        height = dot((x - triangle[0, 0], y - triangle[0, 1], z - triangle[0, 2]), normal)
+        fx, fy, fz = x - height * nx, y - height * ny, z - height * nz
+    for k in range(3):
+        ax, ay, az = triangle[k, 0], triangle[k, 1], triangle[k, 2]
+        length = dot(sides[k], sides[k])
+        share = dot((x - ax, y - ay, z - az), sides[k]) / length if length > 0 else 0.0
+        share = min(max(share, 0.0), 1.0)
+        ex, ey, ez = ax + share * sides[k, 0], ay + share * sides[k, 1], az + share * sides[k, 2]
+        away = (x - ex, y - ey, z - ez)
+        if dot(away, away) < best:
+            best, cx, cy, cz = dot(away, away), ex, ey, ez
+        if inside:
+            inside = dot(cross(sides[k], (fx - ax, fy - ay, fz - az)), normal) >= 0
+    if inside and height * height < best:
+        best, cx, cy, cz = height * height, fx, fy, fz
+    return best, cx, cy, cz
+
+
+@numba.njit(cache=True)
 def closest_on_triangle(triangle, x, y, z):  # type: ignore[no-untyped-def]
     """Squared distance from (x, y, z) to one triangle (3,3), and its closest point.
 
-    Ericson, Real-Time Collision Detection, 5.1.5. A zero-area triangle falls to its edges.
+    Ericson, Real-Time Collision Detection, 5.1.5. The share of each corner loses its digits on a
+    sliver, which is done another way.
     """
     ax, ay, az = triangle[0, 0], triangle[0, 1], triangle[0, 2]
     bx, by, bz = triangle[1, 0] - ax, triangle[1, 1] - ay, triangle[1, 2] - az
@@ -173,11 +219,13 @@ def closest_on_triangle(triangle, x, y, z):  # type: ignore[no-untyped-def]
         elif va <= 0 and d4 - d3 >= 0 and d5 - d6 >= 0 and (d4 - d3) + (d5 - d6) > 0:
             w = (d4 - d3) / ((d4 - d3) + (d5 - d6))
             v = 1.0 - w
-        elif va + vb + vc > 0:
-            # Clipped: rounding on a sliver must not leave the triangle and come too near.
+        elif va + vb + vc > 1e-8 * bb * cc:
+            # Clipped: rounding must not leave the triangle and come too near.
             total = va + vb + vc
             v = min(max(vb / total, 0.0), 1.0)
             w = min(max(vc / total, 0.0), 1.0 - v)
+        else:
+            return closest_on_sliver(triangle, x, y, z)
     qx, qy, qz = v * bx + w * cx, v * by + w * cy, v * bz + w * cz
     dx, dy, dz = px - qx, py - qy, pz - qz
     return dx * dx + dy * dy + dz * dz, ax + qx, ay + qy, az + qz
