@@ -50,7 +50,8 @@ def read_npz(path: str | Path) -> Sample:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: np.load leaves a broken file open.
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             missing = [key for key in NPZ_KEYS if key not in file]
             if missing:
                 raise SampleError("bad-file", f"{path} lacks {', '.join(missing)}")
