@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dora_bench.segment_kernels import LEAF, nearest_segments
-from preprocessing.mesh import Mesh
 from preprocessing.morton import morton_order
 
 
@@ -49,19 +48,11 @@ def segment_tree(segments: np.ndarray) -> SegmentTree:
 def angle_to_nearer_face(normals: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Degrees between `normals` (N,3) and the nearer of each edge point's two face normals.
 
-    `sides` (N,2,3) are the normals of the two faces that meet at the true edge. Unsigned, as winding
+    `sides` (N,2,3) are the normals of the two faces that meet at the true edge. Unsigned: winding
     carries no meaning here. On an exact copy of the edge the closest face is one of the two: 0. On
-    a rounded edge it faces halfway between: half the dihedral angle.
+    a rounded edge it faces halfway between them: half the dihedral angle.
     """
-    cosines = np.abs(np.einsum("nk,nsk->ns", normals, sides)).max(axis=1)
-    return np.degrees(np.arccos(np.minimum(cosines, 1.0)))
-
-
-def face_normals(mesh: Mesh) -> np.ndarray:
-    """Unit normals float64 (F,3); a face without area has none and raises ValueError."""
-    corners = mesh.triangles
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    if not (lengths > 0).all():
-        raise ValueError("a face without area has no normal; drop such faces first")
-    return normals / lengths
+    cosines = np.einsum("nk,nsk->ns", normals, sides)
+    aligned = np.where(cosines < 0, -1.0, 1.0)[..., None] * sides
+    chords = np.linalg.norm(aligned - normals[:, None], axis=2).min(axis=1)
+    return np.degrees(2 * np.arcsin(np.minimum(chords / 2, 1.0)))  # arccos would lose small angles

@@ -77,10 +77,13 @@ def cast_normals(mesh: Mesh, settings: SneSettings | None = None) -> np.ndarray:
     """Normal maps float32 (V,R,R,3) in the mesh's frame; zero where a ray hits nothing."""
     settings = settings or SneSettings()
     scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    tensor = o3d.core.Tensor.from_numpy
+    scene.add_triangles(
+        tensor(mesh.vertices.astype(np.float32)), tensor(mesh.faces.astype(np.uint32))
+    )
     maps = np.empty((settings.views, settings.resolution, settings.resolution, 3), np.float32)
     for view, direction in enumerate(view_directions(settings.views)):
-        cast = scene.cast_rays(o3d.core.Tensor(view_rays(direction, settings.resolution)))
+        cast = scene.cast_rays(tensor(view_rays(direction, settings.resolution)))
         normals = cast["primitive_normals"].numpy()
         hit = np.isfinite(cast["t_hit"].numpy())
         away = normals @ direction.astype(np.float32) < 0

@@ -101,17 +101,18 @@ def score_meshes(
 
     Both meshes in the truth's normalised frame; lengths are in it, fractions and IoU in [0, 1], see
     METRICS for the formulas. A prediction that is None, empty or broken scores the worst values.
-    Raises MeshError when the truth itself is empty, broken or open.
+    Raises MeshError when the truth itself is empty or broken.
     """
     settings = ScoreSettings(seed=seed, angle=angle, points=points)
     return score(prepare_truth(truth, settings, item_id), prediction)
 
 
 def prepare_truth(mesh: Mesh, settings: ScoreSettings, item_id: str = "") -> Truth:
-    """Measure a closed truth once. Raises MeshError(not-closed) and those of `measure`."""
+    """Measure a truth once. Raises MeshError(empty, non-finite, bad-index).
+
+    An open truth has no volume: `iou` is NaN for every prediction that can be scored.
+    """
     surface = measure(mesh, settings, item_id, "truth")
-    if not surface.closed:
-        raise MeshError("not-closed", "the truth is not watertight: it has no volume to compare")
     # The second cloud is the one that a prediction equal to the truth gets: such a prediction
     # scores the floor exactly.
     second = draw_cloud(surface.mesh, settings, item_id, "prediction")[0]
@@ -123,19 +124,24 @@ def prepare_truth(mesh: Mesh, settings: ScoreSettings, item_id: str = "") -> Tru
 def score(truth: Truth, prediction: Mesh | None) -> dict[str, float]:
     """As `score_meshes`, for a prepared truth."""
     try:
-        if prediction is None:
-            raise MeshError("empty", "there is no prediction")
-        other = measure(prediction, truth.settings, truth.item_id, "prediction")
+        return score_usable(truth, prediction)
     except MeshError:
         return {**worst_scores(), **truth.floor}
+
+
+def score_usable(truth: Truth, prediction: Mesh | None) -> dict[str, float]:
+    """As `score`, but raises MeshError(reason) for a missing, empty or broken prediction."""
+    if prediction is None:
+        raise MeshError("empty", "there is no prediction")
     one = truth.surface
+    other = measure(prediction, truth.settings, truth.item_id, "prediction")
     return {
         **surface_metrics(one, other),
         **point_metrics(one.cloud, one.point_tree, other.cloud, other.point_tree),
         **edge_scores(one, other),
         **true_edge_scores(one, other),
         "sne": sharp_normal_error(truth.maps, other.mesh),
-        "iou": iou(truth, other) if other.closed else METRICS["iou"].worst,
+        "iou": iou(truth, other),
         "pred_watertight": other.closed,
         "pred_components": other.components,
         **truth.floor,
@@ -151,7 +157,7 @@ def worst_scores() -> dict[str, float]:
 def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Surface:
     """Sample a mesh's surface and edges. `role` (truth or prediction) keeps their draws apart.
 
-    Raises MeshError empty (no face with an area) or not-finite.
+    Raises MeshError empty (no face with an area), non-finite or bad-index.
     """
     mesh = tidy(mesh)
     corners = mesh.triangles
@@ -199,7 +205,7 @@ def tidy(mesh: Mesh) -> Mesh:
     used, faces = np.unique(mesh.faces, return_inverse=True)
     vertices, faces = mesh.vertices[used], faces.reshape(-1, 3)
     if not np.isfinite(vertices).all():
-        raise MeshError("not-finite", "a vertex of the mesh is not finite")
+        raise MeshError("non-finite", "a vertex of the mesh is not finite")
     if match_half_edges(faces, len(vertices))[3]:
         vertices, merged = np.unique(vertices, axis=0, return_inverse=True)
         faces = merged.reshape(-1)[faces]
@@ -283,8 +289,15 @@ def true_edge_scores(one: Surface, other: Surface) -> dict[str, float]:
 
 
 def iou(truth: Truth, other: Surface) -> float:
-    """Volume IoU of two closed meshes: one random point in each cell of the joint bounding box."""
+    """Volume IoU: one random point in each cell of the joint bounding box.
+
+    An open prediction has no inside and scores the worst; against an open truth it is NaN.
+    """
     one, cells = truth.surface, truth.settings.volume_cells
+    if not one.closed:
+        return float("nan")
+    if not other.closed:
+        return METRICS["iou"].worst
     corners = np.concatenate([one.mesh.vertices, other.mesh.vertices])
     low, high = corners.min(axis=0), corners.max(axis=0)
     random = generator(truth.settings.seed, truth.item_id, "volume")

@@ -1,0 +1,122 @@
+"""Models the benchmark can run: what one must offer, and how a name becomes one.
+
+A model is any object with `info`, `encode` and `decode` (no base class). Names are: a built-in
+baseline (`identity`, `voxel-64`, ...), the path of a checkpoint, `module:attribute` of a model or
+factory that can be imported, or the name of an entry point in the group "dora_bench.models".
+"""
+
+import difflib
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from preprocessing.console import UsageError
+from preprocessing.mesh import Mesh
+
+GROUP = "dora_bench.models"
+BASELINES = ("identity", "voxel-N", "decimate-N", "draco-Q", "poisson-N")
+EXAMPLES = ("identity", "voxel-64", "decimate-1000", "draco-10", "poisson-4096")
+
+
+@dataclass(frozen=True)
+class ShapeInput:
+    """What a model encodes: a watertight mesh in the normalised frame, and the item's id."""
+
+    id: str
+    mesh: Mesh
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What a model keeps of a shape: `data` for its own decoder, and what it costs to store.
+
+    `floats` counts stored numbers of any kind; `bytes` is their size as stored.
+    """
+
+    data: Any
+    floats: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the results say about a model. Without tokens it is evaluated once, as tokens 0."""
+
+    name: str
+    kind: str
+    uses_tokens: bool = True
+    weights_sha256: str = ""
+    posterior: str = ""
+    device: str = "cpu"
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+class ShapeModel(Protocol):
+    """Shape -> latent -> shape, at a token count chosen by the caller."""
+
+    info: ModelInfo
+
+    def encode(self, shape: ShapeInput, tokens: int, seed: int) -> Latent:
+        """The latent of a shape at `tokens` tokens; every random draw from `seed` and shape.id."""
+
+    def decode(self, latent: Latent, resolution: int) -> Mesh:
+        """The mesh of a latent, read on a grid of `resolution` cells per axis where one is used.
+
+        Raises MeshError when there is no surface; the item then counts as failed.
+        """
+
+
+def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
+    """The model of a name. `posterior` (mean or sample) matters to checkpoints only.
+
+    Raises UsageError, with the nearest known names, when the name stands for nothing.
+    """
+    if re.fullmatch(r"identity|(voxel|decimate|draco|poisson)-\d+", name):
+        from dora_bench.baselines import baseline
+
+        return baseline(name)
+    if Path(name).exists():
+        from dora_bench.vae_model import VAEModel
+
+        return VAEModel(Path(name), posterior)
+    plugins = {point.name: point for point in entry_points(group=GROUP)}
+    if name in plugins:
+        return instance(plugins[name].load())
+    module, colon, attribute = name.partition(":")
+    if colon:
+        return instance(load_attribute(module, attribute))
+    near = difflib.get_close_matches(name, [*EXAMPLES, *plugins], n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    known = ", ".join([*BASELINES, *plugins])
+    raise UsageError(
+        f"no model {name!r}{hint} Known: {known}, module:attribute, or the path of a checkpoint "
+        "(there is no such path)"
+    )
+
+
+def load_attribute(module: str, attribute: str) -> Any:
+    """`attribute` of an importable module. Raises UsageError saying which of the two is missing."""
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"cannot import {module!r}: {error}") from error
+    if not hasattr(found, attribute):
+        near = difflib.get_close_matches(attribute, dir(found), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"module {module!r} has no attribute {attribute!r}{hint}")
+    return getattr(found, attribute)
+
+
+def instance(found: ShapeModel | Callable[[], ShapeModel]) -> ShapeModel:
+    """The model itself: a class or factory is called without arguments. Raises UsageError."""
+    model = found
+    if not (hasattr(found, "info") and not isinstance(found, type)) and callable(found):
+        model = found()
+    lacks = [part for part in ("info", "encode", "decode") if not hasattr(model, part)]
+    if lacks:
+        raise UsageError(f"{found!r} is no ShapeModel: it lacks {', '.join(lacks)}")
+    return model  # type: ignore[return-value]

@@ -1,0 +1,236 @@
+"""A benchmark on disk: meshes in the normalised frame, their levels, and one hash of it all.
+
+    suite.json      name, version, hash, seed, angle, thresholds, counts
+    items.parquet   id, level, salient_edges, source, licence, sha256, split
+    meshes/<id>.ply
+
+The hash is sha256 over the sorted lines "id sha256-of-its-mesh-file": two suites with one hash ask
+the same questions, whatever their names.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from preprocessing.console import Progress, UsageError
+from preprocessing.distance import require_closed
+from preprocessing.edges import LEVELS, level_of, salient_edges
+from preprocessing.files import atomic_path, atomic_write, sha256_file
+from preprocessing.manifest import Entry
+from preprocessing.mesh import Mesh, Transform, load_mesh, normalise, save_mesh
+from preprocessing.runner import Item, run
+from preprocessing.seeds import generator
+
+SCHEMA = 1
+SPLITS = {"train": "train", "held-out": "held-out", "test": "held-out", "val": "held-out"}
+FRAME = 1.05  # how far a mesh in the normalised frame may reach (an offset surface passes 1 by eps)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite that has been read: its folder, suite.json and items."""
+
+    folder: Path
+    record: dict[str, Any]
+    items: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return str(self.record["name"])
+
+    @property
+    def hash(self) -> str:
+        """sha256 over ids and mesh files, hex."""
+        return str(self.record["hash"])
+
+    def mesh_path(self, item_id: str) -> Path:
+        """Where an item's mesh lies."""
+        return self.folder / "meshes" / f"{item_id}.ply"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mesh that may enter a suite, as it will be written."""
+
+    id: str
+    salient_edges: int
+    sha256: str
+
+
+def load_suite(folder: str | Path) -> Suite:
+    """Read a suite. Raises UsageError for a folder that is none, or whose meshes are incomplete."""
+    folder = Path(folder)
+    if not (folder / "suite.json").is_file():
+        raise UsageError(f"{folder}: no suite here (suite.json is missing); see dora-bench build")
+    record = json.loads((folder / "suite.json").read_text(encoding="utf-8"))
+    if record["schema"] > SCHEMA:
+        raise UsageError(f"{folder}: suite schema {record['schema']} is newer than {SCHEMA}")
+    suite = Suite(folder, record, pd.read_parquet(folder / "items.parquet"))
+    if suite_hash(suite.items) != suite.hash:
+        raise UsageError(f"{folder}: items.parquet is not the one suite.json was written for")
+    missing = [name for name in suite.items["id"] if not suite.mesh_path(name).is_file()]
+    if missing:
+        raise UsageError(f"{folder}: {len(missing)} meshes are missing, the first {missing[0]!r}")
+    return suite
+
+
+def suite_hash(items: pd.DataFrame) -> str:
+    """sha256 over the sorted lines "id sha256", hex."""
+    lines = sorted(f"{row.id} {row.sha256}\n" for row in items.itertuples())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def build_suite(
+    entries: Iterable[Entry],
+    out: Path,
+    *,
+    name: str = "",
+    per_level: int = 800,
+    seed: int = 0,
+    angle: float = 15.0,
+    thresholds: str = "20000",
+    sources: Mapping[str, tuple[str, str]] | None = None,
+    source: str = "",
+    licence: str = "",
+    train_ids: Iterable[str] = (),
+    levels: Mapping[str, int] | None = None,
+    workers: int = 0,
+    quiet: bool = False,
+) -> tuple[Suite, dict[str, str]]:
+    """Build a suite from watertight meshes; return it and the reason for each mesh left out.
+
+    Salient edges (dihedral angle > `angle` degrees) give each mesh its level by the published
+    `thresholds` (20000 or 10000 between L2 and L3), or `levels` gives it; `per_level` of each level
+    are drawn by `seed`. `sources` maps ids to (source, licence); `source` and `licence` are for the
+    rest. An id in `train_ids`, or in a top folder named train, is marked split "train"; where there
+    are such, all others are "held-out". Raises UsageError when nothing can be used.
+    """
+    if thresholds not in LEVELS:
+        raise UsageError(f"--thresholds {thresholds}: use one of {', '.join(LEVELS)}")
+    entries = list(entries)
+    jobs = [Item(e.id, (e.id, e.path, str(out / "meshes" / f"{e.id}.ply"), angle)) for e in entries]
+    found: list[Candidate] = []
+    left_out: dict[str, str] = {}
+    with Progress(len(jobs), "suite", quiet) as progress:
+        for outcome in run("dora_bench.suite:admit", jobs, workers=workers):
+            if outcome.status == "ok":
+                found.append(outcome.value)
+            else:
+                left_out[outcome.id] = f"{outcome.reason}: {outcome.detail}".rstrip(": ")
+            progress.update(note=f"{len(left_out)} left out" if left_out else "")
+    if not found:
+        first = next(iter(left_out.values()), "no mesh found")
+        raise UsageError(f"no mesh can enter the suite ({first})")
+    graded = {c.id: (levels or {}).get(c.id, level_of(c.salient_edges, thresholds)) for c in found}
+    chosen = draw(graded, per_level, seed)
+    for candidate in found:
+        if candidate.id not in chosen:
+            (out / "meshes" / f"{candidate.id}.ply").unlink()
+    split = split_of(chosen, set(train_ids))
+    rows = [
+        {
+            "id": c.id,
+            "level": graded[c.id],
+            "salient_edges": c.salient_edges,
+            "source": (sources or {}).get(c.id, (source, licence))[0],
+            "licence": (sources or {}).get(c.id, (source, licence))[1],
+            "sha256": c.sha256,
+            "split": split(c.id),
+        }
+        for c in sorted(found, key=lambda c: c.id)
+        if c.id in chosen
+    ]
+    items = pd.DataFrame(rows)
+    record = {
+        "schema": SCHEMA,
+        "name": name or out.name,
+        "version": 1,
+        "hash": suite_hash(items),
+        "seed": seed,
+        "angle": angle,
+        "thresholds": list(LEVELS[thresholds]),
+        "per_level": per_level,
+        "counts": {
+            f"L{level}": int(n) for level, n in items["level"].value_counts(sort=False).items()
+        },
+        "left_out": left_out,
+    }
+    (out / "suite.json").unlink(missing_ok=True)
+    with atomic_path(out / "items.parquet") as temporary:
+        items.to_parquet(temporary, index=False)
+    atomic_write(out / "suite.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+    return load_suite(out), left_out
+
+
+def admit(job: tuple[str, str, str, float]) -> Candidate:
+    """Worker: check one mesh, write it into the suite, count its salient edges.
+
+    The count is of the mesh as read back from the suite, so it belongs to the bytes that are
+    hashed. Raises MeshError, not-closed among others.
+    """
+    item_id, source, target, angle = job
+    mesh = load_mesh(source)
+    mesh = in_frame(mesh)[0]
+    require_closed(mesh)
+    save_mesh(mesh, target)
+    edges = salient_edges(load_mesh(target), angle)
+    return Candidate(item_id, len(edges), sha256_file(target))
+
+
+def in_frame(mesh: Mesh) -> tuple[Mesh, Transform]:
+    """The mesh in the normalised frame, and the way there.
+
+    An offset surface stands in its *input's* frame and passes ±1 by eps; scaling it again would
+    part it from its own samples. So a mesh that reaches at least 0.95 and at most 1.05, centred
+    to 1 %, stays as it is.
+    """
+    fitted, transform = normalise(mesh)
+    stays = 0.95 <= 1 / transform.scale <= FRAME and max(map(abs, transform.center)) <= 0.01
+    return (mesh, Transform(1.0, (0.0, 0.0, 0.0))) if stays else (fitted, transform)
+
+
+def draw(graded: Mapping[str, int], per_level: int, seed: int) -> set[str]:
+    """At most `per_level` ids of each level; the draw depends on the ids and the seed alone."""
+    chosen: set[str] = set()
+    for level in sorted(set(graded.values())):
+        ids = sorted(name for name, its in graded.items() if its == level)
+        order = generator(seed, f"level {level}", "suite").permutation(len(ids))
+        chosen.update(ids[row] for row in order[:per_level])
+    return chosen
+
+
+def split_of(ids: Iterable[str], train_ids: set[str]) -> Callable[[str], str]:
+    """Item id -> "train", "held-out", or "" where nothing says which."""
+    ids = set(ids)
+    unknown = sorted(train_ids - ids)
+    if unknown and len(unknown) == len(train_ids):
+        raise UsageError(f"no id of the training list is in the suite, for one {unknown[0]!r}")
+    folders = {name: SPLITS.get(name.partition("/")[0], "") for name in ids}
+    folders.update(dict.fromkeys(train_ids & ids, "train"))
+    rest = "held-out" if "train" in folders.values() else ""
+    return lambda name: folders[name] or rest
+
+
+def read_train_list(path: Path) -> list[str]:
+    """Ids used for training: one a line, or the sample files below a folder. Raises UsageError."""
+    if path.is_dir():
+        return [p.relative_to(path).with_suffix("").as_posix() for p in path.rglob("*.safetensors")]
+    if not path.is_file():
+        raise UsageError(f"{path}: no such list or folder")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read_sources(path: Path) -> dict[str, tuple[str, str]]:
+    """Id -> (source, licence) from a CSV with these columns. Raises UsageError."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return {row.id: (row.source, row.licence) for row in table.itertuples()}
+    except (FileNotFoundError, AttributeError, pd.errors.ParserError) as error:
+        raise UsageError(f"{path}: a CSV with the columns id, source, licence ({error})") from error
