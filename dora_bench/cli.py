@@ -1,0 +1,377 @@
+"""dora-bench: suites, evaluation, scores, the leaderboard. Parses, calls, prints."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from preprocessing.console import (
+    EXIT_SOME_FAILED,
+    UsageError,
+    run_command,
+    stdout_for_results_only,
+)
+from preprocessing.options import (
+    EXECUTORS,
+    Executor,
+    Inputs,
+    Json,
+    Memory,
+    Out,
+    Overwrite,
+    Quiet,
+    RayAddress,
+    Seed,
+    Timeout,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .evaluate import Limits
+    from .suite import Suite
+
+app = typer.Typer(
+    name="dora-bench",
+    help="Score shape reconstructions: any model, exact metrics, every failure counted.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Angle = Annotated[
+    float, typer.Option(min=0, max=179, help="Dihedral angle in degrees of a salient edge.")
+]
+Points = Annotated[int, typer.Option(min=1, help="Random points on each surface.")]
+Align = Annotated[
+    str,
+    typer.Option(help="none: predictions as they lie; bbox: fit box centre and longest side."),
+]
+SHOWN = ("surface_cd_l1", "surface_f_0.005", "cd_l1", "f_0.01", "edge_f_0.01")
+SHOWN_LAST = ("normal_consistency", "sne", "iou")
+
+
+@app.command()
+def build(
+    inputs: Inputs,
+    out: Out,
+    name: Annotated[str, typer.Option(help="Of the suite. [default: the folder's]")] = "",
+    per_level: Annotated[int, typer.Option(min=1, help="Meshes drawn from each level.")] = 800,
+    thresholds: Annotated[
+        str, typer.Option(help="Salient edges that end L2: 20000, or 10000 as one survey has it.")
+    ] = "20000",
+    angle: Angle = 15.0,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ids a model was trained on: a list, one a line, or the folder of its samples. A "
+            "top folder named train says the same.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[str, typer.Option(help="Where the meshes come from.")] = "",
+    licence: Annotated[str, typer.Option(help="Their licence.")] = "",
+    sources: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns id, source, licence.", show_default=False),
+    ] = None,
+    seed: Seed = 0,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make a suite from watertight meshes: levels by salient edges, a seeded draw of each.
+
+    \b
+    Example:
+      dora-bench build prepared/watertight --out suite-512 --per-level 800
+    """
+    from preprocessing.manifest import find_inputs, mesh_suffixes
+
+    from .suite import build_suite, read_sources, read_train_list
+
+    with stdout_for_results_only():
+        suite, left_out = build_suite(
+            find_inputs(inputs, mesh_suffixes(), exclude=out),
+            out,
+            name=name,
+            per_level=per_level,
+            seed=seed,
+            angle=angle,
+            thresholds=thresholds,
+            sources=read_sources(sources) if sources else None,
+            source=source,
+            licence=licence,
+            train_ids=read_train_list(train) if train else (),
+            workers=workers,
+            quiet=quiet or as_json,
+        )
+    show_suite(suite, left_out, quiet, as_json)
+    raise typer.Exit(EXIT_SOME_FAILED if left_out else 0)
+
+
+@app.command()
+def fetch(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the suite. [default: the cache]")
+    ] = None,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Download the published Dora-bench (12 GB), check its sha256 and make it a suite."""
+    from .fetch import fetch_suite
+    from .mini_suite import cache_folder
+
+    with stdout_for_results_only():
+        target = out or cache_folder() / "dora-bench-256"
+        suite, left_out = fetch_suite(target, workers=workers, quiet=quiet or as_json)
+    show_suite(suite, left_out, quiet, as_json)
+    raise typer.Exit(EXIT_SOME_FAILED if left_out else 0)
+
+
+def show_suite(suite: "Suite", left_out: dict[str, str], quiet: bool, as_json: bool) -> None:
+    """Print what a suite holds and what was left out, with reasons."""
+    record = {"folder": str(suite.folder), **suite.record}
+    if as_json:
+        typer.echo(json.dumps(record))
+    elif not quiet:
+        counts = ", ".join(f"{level} {count}" for level, count in sorted(record["counts"].items()))
+        typer.echo(f"{suite.folder}: {len(suite.items)} meshes ({counts}), hash {suite.hash[:12]}")
+        for item, reason in sorted(left_out.items()):
+            typer.echo(f"left out {item}: {reason}")
+
+
+@app.command("eval")
+def evaluate_command(
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A checkpoint; identity, voxel-N, decimate-N, draco-Q or poisson-N; "
+            "module:attribute; or an installed plug-in."
+        ),
+    ],
+    tokens: Annotated[str, typer.Option(help="Token counts, with commas.")] = "64,256,1024",
+    suite: Annotated[
+        Path | None,
+        typer.Option(help="A suite. [default: the mini-suite, built once]", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results"),
+    resolution: Annotated[
+        int, typer.Option(min=8, help="Grid cells per axis when a model reads its surface.")
+    ] = 256,
+    points: Points = 1_000_000,
+    posterior: Annotated[str, typer.Option(help="Of a VAE: mean or sample.")] = "mean",
+    align: Align = "none",
+    gallery: Annotated[bool, typer.Option(help="Keep light meshes for the page.")] = True,
+    seed: Seed = 0,
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run a model over a suite at several token counts; go on where it stopped.
+
+    \b
+    Examples:
+      dora-bench eval --model runs/tiny --tokens 64,256,1024
+      dora-bench eval --model voxel-64 --suite suite-512 --out results
+    """
+    from .evaluate import EvalSettings, evaluate
+    from .mini_suite import mini_suite
+    from .score import ScoreSettings
+    from .suite import load_suite
+
+    one_of("--posterior", posterior, ("mean", "sample"))
+    one_of("--align", align, ("none", "bbox"))
+    counts = parse_tokens(tokens)
+    with stdout_for_results_only():
+        limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
+        chosen = load_suite(suite) if suite else mini_suite(limits.quiet)
+        settings = EvalSettings(
+            score=ScoreSettings(seed=seed, angle=chosen.record["angle"], points=points),
+            resolution=resolution,
+            posterior=posterior,
+            align="bbox" if align == "bbox" else "none",
+            gallery=gallery,
+        )
+        done = evaluate(model, chosen, out, counts, settings, limits, overwrite=overwrite)
+    if as_json:
+        record = {"folder": str(done.folder), "n_ok": done.n_ok, "n_total": done.n_total}
+        typer.echo(json.dumps(record))
+    elif not quiet:
+        typer.echo(means_table(done.items, ["tokens"]))
+        for row in done.items[done.items["status"] != "ok"].itertuples():
+            typer.echo(f"{row.status} {row.id} at {row.tokens} tokens: {row.reason}")
+        typer.echo(f"{done.n_ok}/{done.n_total} ok, {done.folder / 'results.json'}")
+    raise typer.Exit(0 if done.n_ok == done.n_total else EXIT_SOME_FAILED)
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(help="A mesh or a folder of meshes.")],
+    prediction: Annotated[Path, typer.Argument(help="The same, matched by id.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the rows as CSV.", show_default=False)
+    ] = None,
+    points: Points = 1_000_000,
+    angle: Angle = 15.0,
+    align: Align = "none",
+    seed: Seed = 0,
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score meshes of any tool. The truth's box sets frame and unit; nothing else is needed.
+
+    \b
+    Examples:
+      dora-bench score truth.ply reconstruction.obj --json
+      dora-bench score truths/ reconstructions/ --out scores.csv
+    """
+    from preprocessing.files import atomic_write
+
+    from .score import ScoreSettings
+    from .score_files import score_paths, summary
+
+    one_of("--align", align, ("none", "bbox"))
+    with stdout_for_results_only():
+        rows = score_paths(
+            truth,
+            prediction,
+            ScoreSettings(seed=seed, angle=angle, points=points),
+            run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json),
+            "bbox" if align == "bbox" else "none",
+        )
+        if out is not None:
+            atomic_write(out, rows.to_csv(index=False))
+    if as_json:
+        typer.echo(json.dumps(summary(rows)))
+    elif not quiet:
+        typer.echo(means_table(rows, ["id"]) if len(rows) <= 50 else means_table(rows, []))
+        for row in rows[rows["status"] != "ok"].itertuples():
+            typer.echo(f"{row.status} {row.id}: {row.reason}")
+    raise typer.Exit(0 if (rows["status"] == "ok").all() else EXIT_SOME_FAILED)
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[Path, typer.Argument(help="Results of one model on one suite.")],
+    second: Annotated[Path, typer.Argument(help="Results of another on the same suite.")],
+    metric: Annotated[
+        str, typer.Option(help="Metrics, with commas.")
+    ] = "surface_cd_l1,surface_f_0.005,edge_f_0.01,sne,iou",
+    tokens: Annotated[
+        str,
+        typer.Option(help="Token count of the first and of the second, as 256,1024 or 256."),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Compare two models item by item: wins, losses, and a sign test."""
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from .compare import compare
+    from .report import load_results
+
+    tables = []
+    for path in (first, second):
+        found = load_results([path])
+        if len(found) != 1:
+            raise UsageError(f"{path} holds {len(found)} results; name the folder of one")
+        tables.append(found[0])
+    if tables[0].suite.get("hash") != tables[1].suite.get("hash"):
+        raise UsageError("the two results are of different suites")
+    counts = parse_tokens(tokens, least=0) if tokens else []
+    if len(counts) > 2:
+        raise UsageError("--tokens: one count for both, or one for each")
+    pair = (counts[0], counts[-1]) if counts else None
+    rows = [
+        asdict(compare(tables[0].items, tables[1].items, name, tokens=pair))
+        for name in metric.split(",")
+    ]
+    if as_json:
+        record = {"first": tables[0].label, "second": tables[1].label, "metrics": rows}
+        typer.echo(json.dumps(record))
+        return
+    typer.echo(f"first: {tables[0].label}\nsecond: {tables[1].label}")
+    typer.echo(pd.DataFrame(rows).to_string(index=False, float_format=lambda v: f"{v:.4g}"))
+
+
+@app.command()
+def leaderboard(
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="results.json files, or folders.")
+    ],
+    out: Out,
+    quiet: Quiet = False,
+) -> None:
+    """Write the tables (CSV, Markdown, JSON) and the page, index.html, that needs no server."""
+    from .leaderboard import write_leaderboard
+
+    with stdout_for_results_only():
+        write_leaderboard(results, out)
+    if not quiet:
+        typer.echo(f"page: {(out / 'index.html').resolve().as_uri()}")
+
+
+def parse_tokens(text: str, least: int = 1) -> list[int]:
+    """Token counts from "64,256,1024". Raises UsageError."""
+    try:
+        counts = [int(part.replace("_", "")) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--tokens {text}: whole numbers with commas, as 64,256,1024") from error
+    if min(counts) < least:
+        raise UsageError(f"--tokens {text}: counts must be at least {least}")
+    return counts
+
+
+def run_limits(
+    executor: str,
+    workers: int,
+    ray_address: str | None,
+    timeout: float,
+    memory: float,
+    quiet: bool,
+) -> "Limits":
+    """The common options as the evaluation takes them. Raises UsageError."""
+    from .evaluate import Limits
+
+    one_of("--executor", executor, EXECUTORS)
+    return Limits(executor, workers, ray_address, timeout or None, memory or None, quiet)
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise UsageError unless the value is allowed."""
+    if value not in allowed:
+        raise UsageError(f"{option} {value}: use one of {', '.join(allowed)}")
+
+
+def means_table(rows: "pd.DataFrame", by: list[str]) -> str:
+    """Means of the main metrics as text, failures at their worst values, in the papers' units."""
+    from .metrics import METRICS
+
+    names = [*SHOWN, *SHOWN_LAST]
+    table = rows.groupby(by)[names].mean() if by else rows[names].mean().to_frame().T
+    for name in names:
+        table[name] = table[name].astype(float) * METRICS[name].scale
+    table.columns = [METRICS[name].label for name in names]
+    formats = [lambda v, d=METRICS[n].decimals: f"{v:.{d}f}" for n in names]
+    return table.to_string(formatters=formats, index=bool(by))
+
+
+def main() -> None:
+    """The entry point of `dora-bench`."""
+    run_command(app)
