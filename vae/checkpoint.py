@@ -169,10 +169,8 @@ def listed(names: list[str]) -> str:
 
 def write_weights(tensors: Mapping[str, Tensor], config: ModelConfig, path: Path) -> None:
     """One .safetensors file, atomically, with the model's config in its header."""
-    metadata = {
-        "model_config": json.dumps(to_dict(VAEConfig(model=config))["model"]),
-        "format": "pt",
-    }
+    # One key: safetensors writes several in an order that changes, and equal models equal bytes.
+    metadata = {"model_config": json.dumps(to_dict(VAEConfig(model=config))["model"])}
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         save_file(contiguous, temporary, metadata=metadata)

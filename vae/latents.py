@@ -9,7 +9,8 @@ Notable:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -168,8 +169,7 @@ def encode_shape(
     shape: a sample, a watertight mesh in the normalised frame, or a TokenSource of either (which a
     sweep over counts should make once). Raises LatentsError when the points do not suffice.
     """
-    if posterior not in ("mean", "sample"):
-        raise LatentsError(f"the posterior is mean or sample, not {posterior!r}")
+    check_draw(posterior)
     source = shape if isinstance(shape, TokenSource) else TokenSource(shape, seed=seed)
     clouds = source.clouds(tokens)
     rows = clouds.rows(tokens)
@@ -192,21 +192,42 @@ def encode_shape(
     )
 
 
+def check_draw(name: str) -> Draw:
+    """`name` as a Draw. Raises LatentsError unless it is mean or sample."""
+    if name == "mean":
+        return "mean"
+    if name == "sample":
+        return "sample"
+    raise LatentsError(f"the posterior is mean or sample, not {name!r}")
+
+
+def redrawn(latents: Latents, posterior: str | None, seed: int | None) -> Latents:
+    """The same posterior with another draw or seed; None keeps what it has."""
+    return replace(
+        latents,
+        draw=latents.draw if posterior is None else check_draw(posterior),
+        seed=latents.seed if seed is None else seed,
+    )
+
+
 def batched(rows: np.ndarray, device: torch.device) -> Tensor:
     """int64 (1,K) on the device."""
     return torch.from_numpy(rows.astype(np.int64))[None].to(device)
 
 
 def write_latents(latents: Latents, path: str | Path) -> None:
-    """One safetensors file: mean, logvar, positions; the rest as metadata. Atomic."""
-    metadata = {
+    """One safetensors file: mean, logvar, positions; the rest as JSON under the
+    metadata key `latents`. Atomic."""
+    header = {
         "format": FORMAT,
-        "salient": str(latents.salient),
+        "salient": latents.salient,
         "posterior": latents.draw,
-        "seed": str(latents.seed),
+        "seed": latents.seed,
         "model_sha256": latents.model_hash,
         "id": latents.item_id,
     }
+    # One key: safetensors writes several in an order that changes, and equal latents equal bytes.
+    metadata = {"latents": json.dumps(header)}
     arrays = {"mean": latents.mean, "logvar": latents.logvar, "positions": latents.positions}
     with atomic_path(path) as temporary:
         save_file({k: v.contiguous() for k, v in arrays.items()}, temporary, metadata=metadata)
@@ -216,18 +237,17 @@ def read_latents(path: str | Path) -> Latents:
     """Latents from a file. Raises LatentsError for any other file."""
     try:
         with safe_open(path, "pt") as handle:
-            metadata = handle.metadata() or {}
+            metadata = json.loads((handle.metadata() or {}).get("latents", "{}"))
             if metadata.get("format") != FORMAT:
                 raise LatentsError(f"{path}: not a latents file; `dora-vae encode` writes them")
             arrays = {name: handle.get_tensor(name) for name in ("mean", "logvar", "positions")}
     except SafetensorError as error:
         raise LatentsError(f"{path}: not a latents file ({error})") from error
-    draw: Draw = "sample" if metadata["posterior"] == "sample" else "mean"
     return Latents(
         **arrays,
-        salient=int(metadata["salient"]),
-        draw=draw,
-        seed=int(metadata["seed"]),
+        salient=metadata["salient"],
+        draw=check_draw(metadata["posterior"]),
+        seed=metadata["seed"],
         model_hash=metadata["model_sha256"],
         item_id=metadata["id"],
     )

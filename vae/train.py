@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -29,7 +29,7 @@ from accelerate.utils import broadcast, gather
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preprocessing.console import Progress
+from preprocessing.console import Progress, StopError
 from preprocessing.files import atomic_path, atomic_write
 from vae.checkpoint import (
     CONFIG,
@@ -48,8 +48,12 @@ STEPS = "checkpoints"
 COLUMNS = ("step", "loss", "near", "sharp", "kl", "iou", "tokens", "lr", "grad_norm", "seconds")
 
 
-class TrainError(RuntimeError):
-    """Training cannot start or go on; the message says why and with which items."""
+class TrainError(ValueError):
+    """Training cannot start as asked; the message says why."""
+
+
+class Diverged(StopError):
+    """The loss or the gradient is no longer a number; the message names the items."""
 
 
 @dataclass
@@ -69,14 +73,15 @@ def train(
     out: str | Path,
     *,
     until: int | None = None,
-    device: Literal["auto", "cpu"] = "auto",
+    device: str = "auto",
     overwrite: bool = False,
     quiet: bool = False,
 ) -> dict[str, float]:
     """Train `config` on the samples in `data` into the run folder `out`; resume what is there.
 
     until: stop after this many steps in all (the schedules still end at config.train.steps).
-    Returns the last step's figures. Raises TrainError, DataError.
+    device: cpu, or auto for what accelerate finds. Returns the last step's figures. Raises
+    TrainError and DataError before the first step, Diverged when the loss stops being a number.
     """
     settings, out = config.train, Path(out)
     samples = find_samples(data)
@@ -103,9 +108,10 @@ def train(
         processes=accelerator.num_processes,
     )
     silent = quiet or not accelerator.is_main_process
-    with Progress(last_step, "train", silent) as progress, Log(out, state.step, accelerator) as log:
-        progress.done = 0
-        progress.total = last_step - state.step
+    with (
+        Progress(last_step - state.step, "train", silent) as progress,
+        Log(out, state.step, accelerator) as log,
+    ):
         figures: dict[str, float] = log.last
         while state.step < last_step:
             started = time.monotonic()
@@ -192,7 +198,7 @@ def train_step(
             terms = losses(logits.float(), posterior, batch, config, cut)
             loss = terms["near"] + settings.sharp_weight * terms["sharp"] + kl_weight * terms["kl"]
             if not torch.isfinite(loss):
-                raise TrainError(
+                raise Diverged(
                     f"step {step}: the loss is {loss.item()} with the items {', '.join(batch.ids)}"
                 )
             accelerator.backward(loss / settings.accumulate)
@@ -200,7 +206,7 @@ def train_step(
             sums[name] = sums.get(name, 0) + value.detach() / settings.accumulate
     norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
     if not torch.isfinite(norm):
-        raise TrainError(
+        raise Diverged(
             f"step {step}: the gradient is not finite with the items {', '.join(batch.ids)}"
         )
     optimizer.step()
@@ -371,15 +377,14 @@ class Log:
         self.close: list[Callable[[], None]] = []
         if not self.active:
             return
-        rows = read_log(self.path) if self.path.exists() else []
-        rows = [row for row in rows if row["step"] <= step]
-        self.last = (
-            {k: v for k, v in rows[-1].items() if k not in ("step", "seconds")} if rows else {}
-        )
+        rows = raw_log(self.path) if self.path.exists() else []
+        rows = [row for row in rows if int(row["step"]) <= step]
+        if rows:
+            self.last = {name: float(rows[-1][name]) for name in COLUMNS[1:-1]}
         with atomic_path(self.path) as temporary, temporary.open("w", newline="") as handle:
             writer = csv.DictWriter(handle, COLUMNS)
             writer.writeheader()
-            writer.writerows({**row, "step": int(row["step"])} for row in rows)
+            writer.writerows(rows)
         from torch.utils.tensorboard import SummaryWriter
 
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
@@ -404,7 +409,12 @@ class Log:
             self.board.add_scalar(name, row[name], int(row["step"]))
 
 
+def raw_log(path: Path) -> list[dict[str, str]]:
+    """The rows of a log as text, so that writing them again changes no character."""
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
 def read_log(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a run's log.csv."""
-    with Path(path).open(newline="") as handle:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(handle)]
+    """The rows of a run's log.csv as numbers."""
+    return [{k: float(v) for k, v in row.items()} for row in raw_log(Path(path))]

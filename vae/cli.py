@@ -1,0 +1,276 @@
+"""The command `dora-vae`: parses, calls one public function, prints."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from preprocessing.console import UsageError, run_command, stdout_for_results_only
+from preprocessing.options import Json, Overwrite, Quiet, Seed
+
+if TYPE_CHECKING:
+    from preprocessing.mesh import Mesh, Transform
+    from preprocessing.samples import Sample
+    from vae.model import DoraVAE
+
+app = typer.Typer(
+    name="dora-vae",
+    help="Train a Dora-VAE on samples, turn shapes into latents and latents into meshes.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Run = Annotated[Path, typer.Option("--out", help="The run's folder.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
+Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=False)]
+Model = Annotated[
+    Path, typer.Option("--model", help="A run folder, a .safetensors or a published .ckpt.")
+]
+Heads = Annotated[
+    int | None, typer.Option("--heads", help="Head count of a .ckpt that does not say it.")
+]
+Tokens = Annotated[int, typer.Option(min=1, help="Latent tokens, any number.")]
+Resolution = Annotated[int, typer.Option(min=8, help="Grid cells per axis to read at.")]
+PosteriorOption = Annotated[str, typer.Option("--posterior", help="mean or sample.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+@app.command()
+def train(
+    out: Run,
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder of samples, or what `dora-prep run` wrote.")
+    ],
+    preset: Annotated[str, typer.Option(help="tiny, small, v1.0, v1.1 or v1.2.")] = "tiny",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value over the preset; repeatable.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stop after this many steps in all; the same command with more goes on. The "
+            "schedules keep the preset's length, which --set steps=N changes.",
+        ),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="no or bf16.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random draw.")] = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a preset; the same command again goes on where it stopped."""
+    from vae.config import override
+    from vae.config import preset as named
+    from vae.train import train as run
+
+    changes = list(settings or [])
+    changes += [f"precision={precision}"] if precision is not None else []
+    changes += [f"seed={seed}"] if seed is not None else []
+    with usage_errors(), stdout_for_results_only():
+        config = override(named(preset), changes)
+        if check_device(device) == "cuda":
+            device = "auto"
+        figures = run(
+            config, data, out, until=steps, device=device, overwrite=overwrite, quiet=quiet
+        )
+    report({"run": str(out), **figures}, quiet, as_json)
+
+
+@app.command()
+def encode(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A mesh or a sample file.")],
+    model: Model,
+    out: Out,
+    tokens: Tokens = 1024,
+    posterior: PosteriorOption = "mean",
+    seed: Seed = 0,
+    heads: Heads = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """A shape to latents: mean, log-variance and token positions as safetensors."""
+    from vae.latents import check_draw, encode_shape, write_latents
+
+    with usage_errors(), stdout_for_results_only():
+        draw, vae = check_draw(posterior), load(model, heads, device)
+        shape, transform = read_shape(source)
+        latents = encode_shape(vae, shape, tokens, seed=seed, posterior=draw)
+        write_latents(latents, out)
+    figures = {"tokens": tokens, "latent_floats": latents.mean.numel(), "posterior": draw}
+    hashed = {"model_sha256": latents.model_hash}
+    report({"latents": str(out), **figures, **hashed, **placed(transform)}, quiet, as_json)
+
+
+@app.command()
+def decode(
+    source: Annotated[Path, typer.Argument(metavar="LATENTS", help="What `encode` wrote.")],
+    model: Model,
+    out: Out,
+    resolution: Resolution = 256,
+    posterior: Annotated[
+        str | None, typer.Option(help="mean or sample; as encoded when not given.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample.")] = None,
+    heads: Heads = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Latents to a mesh in the normalised frame."""
+    from preprocessing.mesh import save_mesh
+    from vae.latents import read_latents, redrawn
+    from vae.reconstruct import decode_latents
+
+    with usage_errors(), stdout_for_results_only():
+        latents = redrawn(read_latents(source), posterior, seed)
+        mesh = decode_latents(load(model, heads, device), latents, resolution)
+        save_mesh(mesh, out)
+    figures = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+    report({"mesh": str(out), **figures, "posterior": latents.draw}, quiet, as_json)
+
+
+@app.command()
+def reconstruct(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A mesh or a sample file.")],
+    model: Model,
+    out: Out,
+    tokens: Tokens = 1024,
+    resolution: Resolution = 256,
+    posterior: PosteriorOption = "mean",
+    seed: Seed = 0,
+    heads: Heads = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """A shape through the model and back to a mesh in the normalised frame."""
+    from preprocessing.mesh import save_mesh
+    from vae.latents import check_draw
+    from vae.reconstruct import reconstruct as run
+
+    with usage_errors(), stdout_for_results_only():
+        draw, vae = check_draw(posterior), load(model, heads, device)
+        shape, transform = read_shape(source)
+        done = run(vae, shape, tokens, resolution, seed=seed, posterior=draw)
+        save_mesh(done.mesh, out)
+    figures = {
+        "tokens": tokens,
+        "resolution": resolution,
+        "posterior": draw,
+        "vertices": len(done.mesh.vertices),
+        "faces": len(done.mesh.faces),
+        "queries": done.queries,
+        "encode_s": round(done.encode_s, 3),
+        "decode_s": round(done.decode_s, 3),
+    }
+    report({"mesh": str(out), **figures, **placed(transform)}, quiet, as_json)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CKPT", help="A published .ckpt; or a run, a .safetensors.")
+    ],
+    out: Folder,
+    heads: Heads = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """A published .ckpt to safetensors and config, or ours to a published .ckpt; bit for bit."""
+    from vae.checkpoint import convert as run
+
+    with usage_errors(), stdout_for_results_only():
+        written = run(checkpoint, out, heads=heads)
+    report({"written": str(written)}, quiet, as_json)
+
+
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """What the caller can mend becomes UsageError: files, counts, settings, meshes."""
+    from preprocessing.mesh import MeshError
+    from vae.checkpoint import CheckpointError
+    from vae.config import ConfigError
+    from vae.data import DataError
+    from vae.latents import LatentsError
+    from vae.refine import FieldError
+    from vae.train import TrainError
+
+    try:
+        yield
+    except (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        FieldError,
+        FileNotFoundError,
+        LatentsError,
+        MeshError,
+        TrainError,
+    ) as error:
+        raise UsageError(str(error)) from error
+
+
+def check_device(device: str) -> str:
+    """`device` itself. Raises UsageError when there is no such device here."""
+    import torch
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device is auto, cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: this machine has no CUDA device that torch can use")
+    return device
+
+
+def load(model: Path, heads: int | None, device: str) -> "DoraVAE":
+    """The model on the device."""
+    import torch
+
+    from vae.model import DoraVAE
+
+    wanted = check_device(device)
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return DoraVAE.from_pretrained(model, heads=heads).to(wanted)
+
+
+def read_shape(source: Path) -> "tuple[Mesh | Sample, Transform | None]":
+    """A sample; or a mesh (it should be watertight) in the normalised frame and the way there."""
+    from preprocessing.mesh import load_mesh, normalise
+    from preprocessing.samples import read_sample
+
+    if source.suffix == ".safetensors":
+        return read_sample(source), None
+    return normalise(load_mesh(source))
+
+
+def placed(transform: "Transform | None") -> dict[str, Any]:
+    """How a mesh came into the normalised frame: x_normalised = (x - center) * scale."""
+    if transform is None:
+        return {}
+    return {"scale": transform.scale, "center": list(transform.center)}
+
+
+def report(values: dict[str, Any], quiet: bool, as_json: bool) -> None:
+    """Results on standard output: one JSON object, or a line each."""
+    if as_json:
+        print(json.dumps(values))
+    elif not quiet:
+        for name, value in values.items():
+            print(f"{name}: {value}")
+
+
+def main() -> None:
+    """Entry point of `dora-vae`."""
+    run_command(app)
+
+
+if __name__ == "__main__":
+    main()
