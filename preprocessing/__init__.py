@@ -1,7 +1,12 @@
 """Raw mesh -> watertight mesh -> point samples. Public names load on first use."""
 
+import os
 from importlib import import_module
 from typing import Any
+
+# Open3D brings a TBB that numba finds too old and warns about when it looks at TBB first. Numba
+# reads this when it is imported, which every module here does after this line.
+os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp workqueue tbb")
 
 _HOME = {
     "Mesh": "mesh",
