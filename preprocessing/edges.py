@@ -25,6 +25,7 @@ FLAT_HEIGHT = 1e-5  # of the longest side: float32 rounding of a vertex then tur
 # Marching cubes leaves caps of 162° to 171° on a torus at 256³, tilted by up to 30°.
 CAP_SINE = 0.342  # sine of 160°
 CAP_HEIGHT = 2e-3  # of the longest side: a quarter of a cell at 128³; larger caps are real faces
+FOLDED = 1e-3  # two unit normals whose sum is shorter (beyond 179.94°) have no mean direction
 LEVELS = {"20000": (5_000, 20_000, 50_000), "10000": (5_000, 10_000, 50_000)}
 
 
@@ -33,7 +34,7 @@ class SalientEdges:
     """The salient edges of one mesh, ordered by face.
 
     `edges` int64 (E,2) vertex rows; `faces` int64 (E,2) the two real faces; `normals` float64
-    (E,3) unit, the mean of the two face normals (zero where they are opposite); `angles` float64
+    (E,3) unit, the mean of the two face normals, zero on a fold of about 180°; `angles` float64
     (E,) degrees; `lengths` float64 (E,); `segments` float64 (E,2,3) end points. The two counts are
     of the whole mesh: edges with one face, edges with more than two.
     """
@@ -81,7 +82,7 @@ def salient_edges(mesh: Mesh, angle: float = 15.0) -> SalientEdges:
     sign = np.where(turned, -1.0, 1.0)[:, None]
     mean = normals[sides[:, 0]] + sign * normals[sides[:, 1]]
     norm = np.linalg.norm(mean, axis=1, keepdims=True)
-    mean = np.divide(mean, norm, out=np.zeros_like(mean), where=norm > 1e-12)
+    mean = np.divide(mean, norm, out=np.zeros_like(mean), where=norm > FOLDED)
     kept = lengths > 0
     return SalientEdges(
         edges[kept],

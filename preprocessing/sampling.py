@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.distance import signed_distance
-from preprocessing.edges import SalientEdges, level_of, salient_edges
+from preprocessing.edges import FOLDED, SalientEdges, level_of, salient_edges
 from preprocessing.fps import farthest_points
 from preprocessing.mesh import Mesh
 from preprocessing.samples import BOUND, Sample, SampleError, check_sample
@@ -101,6 +101,7 @@ def sample_shape(
             "salient_length": repr(edges.total_length),
             "boundary_edges": str(edges.boundary_edges),
             "nonmanifold_edges": str(edges.nonmanifold_edges),
+            "folded_edges": str(int((~edges.normals.any(axis=1)).sum())),
             "level": str(level_of(len(edges))),
             "rows": "shuffled; the farthest point order is in coarse_order and sharp_order",
         },
@@ -169,8 +170,9 @@ def salient_cloud(
 
     With at least `count` end points: FPS of them. With fewer: all of them and points between them.
     Without a salient edge: (0,6). End points carry the angle-weighted vertex normal, points between
-    the normalised mean of the two face normals. Raises SampleError(bad-normal) where such a normal
-    is zero: the surface is folded onto itself there.
+    the normalised mean of the two face normals. Where the surface is folded onto itself neither
+    has a direction (thin gaps that an offset just closes): such points are left out, the others
+    make up the number. Raises SampleError(bad-normal) when no other is left.
     """
     if edge_spread not in EDGE_SPREADS:
         raise ValueError(f"edge_spread must be one of {EDGE_SPREADS}, not {edge_spread!r}")
@@ -178,15 +180,16 @@ def salient_cloud(
         return np.empty((0, 6))
     rows = generator.permutation(np.unique(edges.edges))
     cloud = np.concatenate([mesh.vertices[rows], vertex_normals(mesh, rows)], axis=1)
-    missing = count - len(rows)
+    cloud = cloud[cloud[:, 3:].any(axis=1)]
+    missing = count - len(cloud)
     if missing > 0:
-        if edge_spread == "length":
-            points, at = sample_segments(edges.segments, missing, generator)
-        else:
-            points, at = points_per_edge(edges.segments, missing, generator)
-        cloud = np.concatenate([cloud, np.concatenate([points, edges.normals[at]], axis=1)])
-    if not (np.linalg.norm(cloud[:, 3:], axis=1) > 0.5).all():
-        raise SampleError("bad-normal", "the surface folds onto itself at a salient edge")
+        unfolded = edges.normals.any(axis=1)
+        if not unfolded.any():
+            raise SampleError("bad-normal", "the surface is folded onto itself at every edge")
+        spread = sample_segments if edge_spread == "length" else points_per_edge
+        points, at = spread(edges.segments[unfolded], missing, generator)
+        between = np.concatenate([points, edges.normals[unfolded][at]], axis=1)
+        cloud = np.concatenate([cloud, between])
     return cloud[farthest_points(cloud[:, :3], count)]
 
 
@@ -206,7 +209,7 @@ def points_per_edge(
 
 
 def vertex_normals(mesh: Mesh, rows: np.ndarray) -> np.ndarray:
-    """Angle-weighted unit normals of the vertices `rows` (K,), float64 (K,3); zero if undefined."""
+    """Angle-weighted unit normals of the vertices `rows` (K,), float64 (K,3); zero on a fold."""
     slot = np.full(len(mesh.vertices), -1, np.int64)
     slot[rows] = np.arange(len(rows))
     faces = mesh.faces[(slot[mesh.faces] >= 0).any(axis=1)]
@@ -225,7 +228,7 @@ def vertex_normals(mesh: Mesh, rows: np.ndarray) -> np.ndarray:
                 slot[faces[kept, k]], weights=weighted[:, axis], minlength=len(rows)
             )
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 1e-12)
+    return np.divide(sums, norms, out=np.zeros_like(sums), where=norms > FOLDED)
 
 
 def with_noise(

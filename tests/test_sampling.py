@@ -247,11 +247,27 @@ def test_a_mesh_that_cannot_be_sampled_says_why(change, reason):
     assert caught.value.reason == reason
 
 
-def test_a_surface_folded_onto_itself_is_an_error_not_a_made_up_normal():
-    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.0]])
-    mesh = Mesh(vertices, [[0, 1, 2], [0, 2, 1]])
+def folded_sheet() -> Mesh:
+    """A closed surface of no thickness: two copies of a square, back to back."""
+    corners = np.array([[-0.5, -0.5, 0.8], [0.5, -0.5, 0.8], [0.5, 0.5, 0.8], [-0.5, 0.5, 0.8]])
+    return Mesh(corners, [[0, 1, 2], [0, 2, 3], [0, 2, 1], [0, 3, 2]])
+
+
+def test_points_on_a_fold_are_left_out():
+    sheet, part = folded_sheet(), box((1.0, 1.0, 1.0)).mesh
+    mesh = Mesh(
+        np.vstack([part.vertices, sheet.vertices]),
+        np.vstack([part.faces, sheet.faces + len(part.vertices)]),
+    )
+    sample = sampled(mesh)
+    assert sample.metadata["folded_edges"] == "4"
+    assert len(sample.sharp_surface) == 500
+    assert sample.sharp_surface[:, 2].max() < 0.6
+
+
+def test_nothing_but_folds_is_an_error_not_a_made_up_normal():
     with pytest.raises(SampleError) as caught:
-        sampled(mesh)
+        sampled(folded_sheet())
     assert caught.value.reason == "bad-normal"
 
 
