@@ -176,7 +176,8 @@ def _row_data(
         "total": summary["n_total"],
         "failures": {str(key): int(reasons[key]) for key in sorted(reasons.index)},
         "costs": [
-            _rounded(done[cost].mean()) if cost in done and len(done) else None for cost in COSTS
+            _rounded(done[cost].mean(), 10) if cost in done and len(done) else None
+            for cost in COSTS
         ],
         "metrics": {
             name: [_rounded(summary[name].get(key)) for key in SUMMARY + SUMMARY_WORST]
@@ -231,8 +232,8 @@ def _worst(results: list[Result], names: set[str], limit: int) -> list[str]:
     return sorted(means.index, key=lambda name: (sign * means[name], name))[:limit]
 
 
-def _rounded(value: Any) -> float | None:
-    """Six significant digits, None for no value: what the page shows needs no more."""
+def _rounded(value: Any, digits: int = 6) -> float | None:
+    """A number as the page needs it, None for no value."""
     if value is None or not np.isfinite(value):
         return None
-    return float(f"{value:.6g}")
+    return float(f"{value:.{digits}g}")

@@ -27,8 +27,8 @@ SUITE = {
 }
 MODELS: dict[str, dict[str, Any]] = {
     # name: kind, error length at 256 tokens, how it falls with tokens, bytes per token (0: fixed)
-    "dora-tiny": {"kind": "checkpoint", "error": 0.012, "power": 0.45, "bytes": 32},
-    "dora-small": {"kind": "checkpoint", "error": 0.005, "power": 0.5, "bytes": 64},
+    "dora-tiny": {"kind": "vae", "error": 0.012, "power": 0.45, "bytes": 32},
+    "dora-small": {"kind": "vae", "error": 0.005, "power": 0.5, "bytes": 64},
     "vecset": {"kind": "plugin", "error": 0.008, "power": 0.3, "bytes": 64},
     "identity": {"kind": "baseline", "error": 0.0, "power": 0.0, "bytes": 0, "size": 412_000},
     "voxel-64": {"kind": "baseline", "error": 0.006, "power": 0.0, "bytes": 0, "size": 1_048_576},
@@ -181,8 +181,8 @@ def make_results(
             truth = shape(KINDS[index % len(KINDS)])
             if gallery:
                 write_ply(truth, folder / "gallery" / f"{item}@truth.ply")
-            for budget in tokens:
-                length = model["error"] * (256 / budget) ** model["power"]
+            for budget in tokens if model["bytes"] else (0,):
+                length = model["error"] * (256 / (budget or 256)) ** model["power"]
                 failed = (name, budget, index) in FAILED
                 random = generator(index, "" if name == "identity" else name, str(budget))
                 values = scores(length, random, edges)

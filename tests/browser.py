@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--hide-scrollbars",
@@ -32,9 +33,14 @@ FLAGS = [
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
-    "--remote-debugging-pipe",
     "--force-color-profile=srgb",
-]
+    "--remote-debugging-pipe",
+)
+# Chromium reads commands from descriptor 3 and answers on 4.
+MOVE = (
+    "import fcntl, os, sys; read, send = (fcntl.fcntl(int(n), 0, 10) for n in sys.argv[1:3]);"
+    "os.dup2(read, 3); os.dup2(send, 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
 KEYS = {"Enter": ("\r", 13), "Tab": ("", 9), "ArrowLeft": ("", 37), "ArrowUp": ("", 38)}
 KEYS |= {"ArrowRight": ("", 39), "ArrowDown": ("", 40), "Home": ("", 36), "End": ("", 35)}
 
@@ -202,9 +208,11 @@ def browser() -> Iterator[Browser]:
     child_reads, we_send = os.pipe()
     we_receive, child_sends = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        script = f'exec "$@" 3<&{child_reads} 4>&{child_sends}'
         process = subprocess.Popen(
-            ["sh", "-c", script, "sh", program, *FLAGS, f"--user-data-dir={profile}"],
+            [
+                *(sys.executable, "-c", MOVE, f"{child_reads}", f"{child_sends}"),
+                *(program, *FLAGS, f"--user-data-dir={profile}"),
+            ],
             pass_fds=(child_reads, child_sends),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -237,8 +245,7 @@ def screenshot(
         if place:
             page.ask(
                 f"document.getElementById({json.dumps(place)})"
-                ".scrollIntoView({block: 'start', behavior: 'instant'});"
-                "scrollBy({top: -70, behavior: 'instant'})"
+                ".scrollIntoView({block: 'start', behavior: 'instant'})"
             )
             page.ask("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
         page.wait(

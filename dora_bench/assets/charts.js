@@ -7,7 +7,7 @@ function drawCharts() {
   drawChart(byId("chart-tokens"), "Tokens", (row) => row.tokens, showTokens);
   drawChart(byId("chart-bytes"), "Latent size", (row) => costOf(row, "latent_bytes"), showBytes);
   byId("chart-note").textContent = `${label}${unit ? ` (${unit})` : ""}, ${better(id)}: ${metric.formula}. `
-    + "Bars are 95 % intervals. Hollow marks and dashed lines are baselines"
+    + "Bars are 95 % intervals. Hollow marks and dashed lines are baselines, which have no tokens"
     + (id in (suite().floors[state.group] || {}) ? "; the dotted line is the noise floor." : ".");
 }
 
@@ -16,7 +16,7 @@ function seriesOf(xOf) {
   const series = new Map();
   for (const row of rowsOfGroup()) {
     const x = xOf(row), [mean, low, high] = summaryOf(row, state.metric);
-    if (!(x > 0) || mean === null) continue;
+    if (!(x >= 0) || x === null || mean === null) continue;
     if (!series.has(row.model)) series.set(row.model, []);
     const points = series.get(row.model);
     if (!points.some((point) => point.x === x && point.mean === mean)) points.push({ x, mean, low, high, row });
@@ -33,7 +33,8 @@ function drawChart(container, title, xOf, showX) {
   }
   const narrow = container.clientWidth < 460;
   const frame = { ...CHART, width: Math.max(300, Math.min(720, container.clientWidth || 600)), right: narrow ? 84 : 104, left: narrow ? 46 : 54 };
-  const x = logScale(points.map((point) => point.x), frame.left, frame.width - frame.right);
+  const sizes = points.map((point) => point.x).filter((size) => size > 0);
+  const x = logScale(sizes.length ? sizes : [1], frame.left, frame.width - frame.right);
   const y = valueScale(points, frame.height - frame.bottom, frame.top);
   const svg = makeSvg("svg", { viewBox: `0 0 ${frame.width} ${frame.height}`, tabindex: 0, role: "img",
     "aria-label": `${labelParts(state.metric)[0]} against ${title.toLowerCase()}; arrow keys walk through the points` });
@@ -41,7 +42,7 @@ function drawChart(container, title, xOf, showX) {
   const marks = makeSvg("g"), places = [];
   for (const [model, line] of series) {
     drawLine(svg, marks, model, line, x, y);
-    for (const point of line) places.push({ model, point, x: x.at(point.x), y: y.at(point.mean) });
+    for (const point of line) places.push({ model, point, x: x.at(point.x || x.last), y: y.at(point.mean) });
   }
   svg.append(marks);
   drawLabels(svg, frame, series, x, y);
@@ -57,7 +58,7 @@ function logScale(values, start, end) {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
   const decades = [];
   for (let power = Math.ceil(Math.log10(low)); 10 ** power <= high; power += 1) decades.push(10 ** power);
-  return { at, ticks: distinct.length <= 6 ? distinct : decades.length > 1 ? decades : [low, high] };
+  return { at, first: low, last: high, ticks: distinct.length <= 6 ? distinct : decades.length > 1 ? decades : [low, high] };
 }
 
 /** Linear, or logarithmic for errors that run over decades. */
@@ -67,9 +68,13 @@ function valueScale(points, bottom, top) {
   const floor = (suite().floors[state.group] || {})[state.metric];
   if (floor !== undefined) ends.push(floor);
   let low = Math.min(...ends), high = Math.max(...ends);
-  if (metric.direction === "lower" && low > 0 && high / low > 20) {
-    const at = (value) => bottom + (top - bottom) * Math.log(value / low) / Math.log(high / low);
-    const ticks = [];
+  const positive = ends.filter((value) => value > 0);
+  if (metric.direction === "lower" && positive.length && high / Math.min(...positive) > 20) {
+    const zero = low <= 0; // a logarithm has no zero: it stands a step below the smallest value
+    low = Math.min(...positive);
+    const base = zero ? bottom - 26 : bottom;
+    const at = (value) => (value > 0 ? base + (top - base) * Math.log(value / low) / Math.log(high / low) : bottom);
+    const ticks = zero ? [0] : [];
     for (let power = Math.floor(Math.log10(low * metric.scale)); power <= Math.log10(high * metric.scale); power += 1) {
       for (const factor of high / low > 900 ? [1] : [1, 2, 5]) {
         const value = factor * 10 ** power / metric.scale;
@@ -117,12 +122,15 @@ function drawAxes(svg, frame, x, y, title, showX) {
 
 function drawLine(svg, marks, model, line, x, y) {
   const { color, trained } = styleOf(model);
-  if (line.length > 1) {
+  const path = line.map((point) => [point.x || x.last, point.mean]);
+  if (line[0].x === 0) path.unshift([x.first, line[0].mean]); // no tokens: one level for every count
+  if (path.length > 1) {
     svg.append(makeSvg("polyline", { fill: "none", stroke: color, "stroke-width": trained ? 2.2 : 1.5,
       "stroke-dasharray": trained ? null : "5 4", "stroke-linejoin": "round",
-      points: line.map((point) => `${x.at(point.x)},${y.at(point.mean)}`).join(" ") }));
+      points: path.map(([size, mean]) => `${x.at(size)},${y.at(mean)}`).join(" ") }));
   }
-  for (const { x: place, mean, low, high } of line) {
+  for (const { x: size, mean, low, high } of line) {
+    const place = size || x.last;
     if (low !== null && low !== high) {
       svg.append(makeSvg("line", { x1: x.at(place), x2: x.at(place), y1: y.at(low), y2: y.at(high), stroke: color, "stroke-width": 4, "stroke-linecap": "round", opacity: 0.2 }));
     }
@@ -135,7 +143,7 @@ function drawLabels(svg, frame, series, x, y) {
   const edge = frame.width - frame.right + 12, room = frame.right - 16;
   const labels = [...series].map(([model, line]) => {
     const last = line[line.length - 1];
-    return { model, fromX: x.at(last.x), fromY: y.at(last.mean), y: y.at(last.mean) };
+    return { model, fromX: x.at(last.x || x.last), fromY: y.at(last.mean), y: y.at(last.mean) };
   }).sort((a, b) => a.y - b.y);
   const gap = 15, bottom = frame.height - frame.bottom;
   labels.forEach((label, i) => { if (i) label.y = Math.max(label.y, labels[i - 1].y + gap); });
@@ -166,7 +174,7 @@ function walkPoints(svg, places, title, showX) {
     const range = point.low === null ? "" : ` (${show(state.metric, point.low)} – ${show(state.metric, point.high)})`;
     showTip(ring.getBoundingClientRect(), make("b", {}, model),
       `${label} ${show(state.metric, point.mean)}${unit ? ` ${unit}` : ""}${range}`,
-      make("small", {}, `${showTokens(point.row.tokens)} tokens, ${showBytes(costOf(point.row, "latent_bytes") ?? 0)}, ${point.row.ok}/${point.row.total} done`));
+      make("small", {}, `${point.row.tokens > 0 ? `${showTokens(point.row.tokens)} tokens, ` : ""}${showBytes(costOf(point.row, "latent_bytes") ?? 0)}, ${point.row.ok}/${point.row.total} done`));
   };
   const close = () => { ring.setAttribute("visibility", "hidden"); hideTip(); };
   svg.addEventListener("pointermove", (event) => {

@@ -13,11 +13,11 @@ const COSTS = {
 
 const byId = (id) => document.getElementById(id);
 const state = { suite: 0, group: "all", columns: "overview", sort: "rank", down: false, entries: "all",
-  failures: true, metric: "surface_f_0.005", hidden: new Set(), theme: "" };
+  failures: true, metric: "surface_f_0.005", hidden: new Set(), theme: "", viewer: "" };
 
 function readAddress() {
   const fields = new URLSearchParams(location.hash.slice(1));
-  for (const key of ["group", "columns", "sort", "entries", "metric", "theme"]) {
+  for (const key of ["group", "columns", "sort", "entries", "metric", "theme", "viewer"]) {
     if (fields.has(key)) state[key] = fields.get(key);
   }
   state.suite = Math.max(0, DATA.suites.findIndex((suite) => suite.key === fields.get("suite")));
@@ -40,6 +40,7 @@ function writeAddress() {
   if (!state.failures) fields.set("failures", "out");
   if (state.metric !== DATA.ranking[0]) fields.set("metric", state.metric);
   if (state.theme) fields.set("theme", state.theme);
+  if (state.viewer) fields.set("viewer", state.viewer);
   for (const name of state.hidden) fields.append("hide", name);
   history.replaceState(null, "", `#${fields}`);
 }
@@ -87,8 +88,9 @@ function fill(element, attributes, children) {
 function show(id, value) {
   if (value === null || value === undefined) return "–";
   const metric = METRICS.get(id), scaled = value * metric.scale, size = Math.abs(scaled);
-  // Distances run over decades: five significant figures at most, never a false zero.
-  const decimals = size >= 1000 ? 0 : size >= 100 ? Math.min(1, metric.decimals) : metric.decimals;
+  // Distances run over decades: no more figures than tell anything.
+  const long = metric.scale >= 1e4;
+  const decimals = long && size >= 1000 ? 0 : long && size >= 100 ? 1 : metric.decimals;
   return scaled.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 

@@ -15,7 +15,7 @@ function setUpGallery() {
   const counts = [...new Set(suite().rows.map((row) => row.tokens))].filter((tokens) => tokens > 0).sort((a, b) => a - b);
   const labels = suite().models.map((model) => model.label);
   const choices = counts.map((tokens) => [`t${tokens}`, `models at ${showTokens(tokens)} tokens`])
-    .concat(labels.map((label) => [`m${label}`, `token counts of ${label}`]));
+    .concat(labels.filter((label) => suite().rows.filter((row) => row.model === label).length > 1).map((label) => [`m${label}`, `token counts of ${label}`]));
   if (!choices.some(([value]) => value === gallery.compare)) gallery.compare = choices[Math.max(0, counts.length - 1)][0];
   if (!labels.includes(gallery.model)) gallery.model = "";
   options(byId("gallery-compare"), choices, gallery.compare);
@@ -217,10 +217,11 @@ async function drawTile(one, tile) {
   renderer ??= makeRenderer();
   const ratio = Math.min(devicePixelRatio || 1, 2), size = Math.max(64, Math.round(tile.canvas.clientWidth * ratio));
   const shade = gallery.shade === "distance" && tile.truth ? "shaded" : gallery.shade;
-  const picture = renderer.draw(mesh, one.camera, shade, renderer.kind === "software" ? Math.min(size, 320) : size);
+  const picture = renderer.draw(mesh, one.camera, shade, renderer.kind === "software" ? Math.min(size, 320) : 2 * size);
   if (tile.canvas.width !== size) tile.canvas.width = tile.canvas.height = size;
   const context = tile.canvas.getContext("2d");
   context.clearRect(0, 0, size, size);
+  context.imageSmoothingQuality = "high"; // drawn at twice the size: smooth outlines on any driver
   context.drawImage(picture, 0, 0, size, size);
   tile.canvas.dataset.drawn = renderer.kind;
 }

@@ -11,7 +11,7 @@ function drawHeader() {
   byId("lead").replaceChildren(`${models.length} ${models.length === 1 ? "model" : "models"} in ${entries} settings, each on ${shapes} shapes`,
     failed ? `; ${failed.toLocaleString("en-US")} of ${all.reduce((sum, row) => sum + row.total, 0).toLocaleString("en-US")} reconstructions failed and count as the worst. ` : "; none failed. ",
     kinds.size ? "Best trained model: " : "Best: ", make("b", {}, winner.tokens > 0 ? `${winner.model} at ${showTokens(winner.tokens)} tokens` : winner.model),
-    ` with ${labelParts(metric)[0].replace("Surface", "surface")} of `, make("b", {}, `${show(metric, winner.metrics[metric]?.[WORST_MEAN])} ${labelParts(metric)[1]}`), ".");
+    ` with ${labelParts(metric)[0].replace("Surface", "surface")} of `, make("b", {}, `${show(metric, winner.metrics[metric]?.[WORST_MEAN])}\u00a0${labelParts(metric)[1]}`), ".");
   const settings = models[0].settings, same = (field) => models.every((model) => model.settings[field] === settings[field]);
   const facts = [["Suite", DATA.suites.length > 1 ? suiteSelect() : make("span", {}, name, hash ? " " : "", hash ? make("code", { title: key }, `@${hash.slice(0, 12)}`) : "")],
     ["Shapes", groups.filter((group) => /^L\d$/.test(group.id)).map((group) => `${group.count} ${group.id}`).join(", ") || String(shapes)]];
@@ -51,7 +51,6 @@ function drawTabs() {
     if (to === undefined) return;
     event.preventDefault();
     chooseGroup(groups[to].id);
-    byId(`tab-${to}`).focus();
   };
 }
 
@@ -59,6 +58,7 @@ function chooseGroup(id) {
   state.group = id;
   gallery.shown = PAGE;
   drawTabs();
+  document.querySelector("[role=tab][aria-selected=true]").focus({ preventScroll: true });
   drawAll();
 }
 

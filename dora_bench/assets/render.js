@@ -21,16 +21,16 @@ precision mediump float;
 varying vec3 n; varying float d;
 uniform int shade; uniform vec3 ramp[5];
 float light(vec3 m) {
-  float key = max(0.0, dot(m, normalize(vec3(-0.45, 0.75, 0.65))));
-  float fill = max(0.0, dot(m, normalize(vec3(0.8, 0.05, 0.45))));
+  float key = max(0.0, dot(m, normalize(vec3(-0.45, 0.50, 0.75))));
+  float fill = max(0.0, dot(m, normalize(vec3(0.80, 0.05, 0.45))));
   float sky = 0.5 + 0.5 * m.y;
-  return 0.20 + 0.20 * sky + 0.52 * key + 0.16 * fill;
+  return 0.26 + 0.14 * sky + 0.62 * key + 0.12 * fill;
 }
 void main() {
   vec3 m = normalize(n);
   bool inside = !gl_FrontFacing;
   if (inside) m = -m;
-  vec3 clay = inside ? vec3(0.80, 0.47, 0.36) : vec3(0.80, 0.815, 0.84);
+  vec3 clay = inside ? vec3(0.80, 0.47, 0.36) : vec3(0.84, 0.85, 0.865);
   if (shade == 1) { gl_FragColor = vec4(m * 0.5 + 0.5, 1.0); return; }
   if (shade == 2) {
     float t = clamp(d, 0.0, 1.0) * 4.0;
@@ -52,8 +52,7 @@ function turnOf(camera) {
 /** A renderer with draw(mesh, camera, shade, size) -> canvas that holds the picture until the next. */
 function makeRenderer() {
   const canvas = document.createElement("canvas");
-  const forced = new URLSearchParams(location.hash.slice(1)).get("viewer") === "software";
-  const gl = forced ? null : canvas.getContext("webgl", { antialias: true, alpha: true, premultipliedAlpha: false });
+  const gl = state.viewer === "software" ? null : canvas.getContext("webgl", { antialias: true, alpha: true, premultipliedAlpha: false });
   return gl ? webglRenderer(canvas, gl) : softwareRenderer(document.createElement("canvas"));
 }
 
@@ -157,8 +156,8 @@ function shadeOf(normal, code, inside, shade) {
   const length = Math.hypot(...normal) || 1, m = normal.map((value) => value / length);
   if (shade === "normals") return m.map((value) => 0.5 + 0.5 * value);
   const toward = (x, y, z) => Math.max(0, (m[0] * x + m[1] * y + m[2] * z) / Math.hypot(x, y, z));
-  const light = 0.2 + 0.2 * (0.5 + 0.5 * m[1]) + 0.52 * toward(-0.45, 0.75, 0.65) + 0.16 * toward(0.8, 0.05, 0.45);
-  let clay = inside ? [0.8, 0.47, 0.36] : [0.8, 0.815, 0.84];
+  const light = 0.26 + 0.14 * (0.5 + 0.5 * m[1]) + 0.62 * toward(-0.45, 0.5, 0.75) + 0.12 * toward(0.8, 0.05, 0.45);
+  let clay = inside ? [0.8, 0.47, 0.36] : [0.84, 0.85, 0.865];
   if (shade === "distance") {
     const t = Math.min(3.999, Math.max(0, code) * 4), step = Math.floor(t);
     clay = RAMP[step].map((value, k) => 1.12 * (value + (RAMP[step + 1][k] - value) * (t - step)));

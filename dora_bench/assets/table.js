@@ -50,7 +50,7 @@ function drawTable() {
   const floors = suite().floors[state.group] || {};
   if (ids.some((id) => id in floors)) {
     table.append(make("tfoot", {}, make("tr", {},
-      make("td"), make("th", { scope: "row", class: "left", colspan: 3 }, "Noise floor: a perfect result"),
+      make("td"), make("th", { scope: "row", class: "left pin" }, "Noise floor"), make("td", { class: "wide", colspan: 2 }),
       ...ids.map((id) => make("td", {}, id in floors ? show(id, floors[id]) : "")))));
   }
   byId("table").replaceChildren(table);
@@ -68,7 +68,7 @@ function tableNote(hasFloors) {
 }
 
 function headOf(ids) {
-  const fixed = [["rank", "#", "rank"], ["model", "Model", "model pin"], ["tokens", "Tokens", ""], ["ok", "Done", ""]];
+  const fixed = [["rank", "#", "rank"], ["model", "Model", "model pin"], ["tokens", "Tokens", "wide"], ["ok", "Done", "wide"]];
   const cells = fixed.map(([id, label, css]) => headCell(id, label, "", css, {
     rank: "Place among all rows of these shapes", model: "A filled mark is a trained model, a hollow one a baseline",
     tokens: "Latent tokens given to the model", ok: "Shapes that gave a mesh, of all shapes",
@@ -107,28 +107,30 @@ function bodyOf(rows, ids) {
   const columns = new Map(ids.filter((id) => METRICS.has(id)).map((id) => [id, columnScale(rows, id)]));
   return rows.map((row) => make("tr", {},
     make("td", { class: "rank" }, String(row.rank)),
-    make("th", { class: "model pin", scope: "row" }, swatch(row.model), row.model),
-    make("td", {}, showTokens(row.tokens)),
+    make("th", { class: "model pin", scope: "row" }, swatch(row.model), row.model,
+      make("span", { class: "sub" }, `${row.tokens > 0 ? `${showTokens(row.tokens)} tokens, ` : ""}${row.ok}/${row.total}`)),
+    make("td", { class: "wide" }, showTokens(row.tokens)),
     doneCell(row),
     ...ids.map((id) => (id in COSTS ? make("td", {}, showCost(id, costOf(row, id))) : scoreCell(row, id, columns.get(id))))));
 }
 
 function doneCell(row) {
   const text = `${row.ok}/${row.total}`;
-  if (row.ok === row.total) return make("td", { class: "same" }, text);
+  if (row.ok === row.total) return make("td", { class: "same wide" }, text);
   const why = Object.entries(row.failures).map(([status, count]) => `${count} ${status}`).join(", ");
-  return explain(make("td", { class: "fail", tabindex: 0 }, text), () => [make("b", {}, `${row.total - row.ok} of ${row.total} gave no mesh`), make("small", {}, why)]);
+  return explain(make("td", { class: "fail wide", tabindex: 0 }, text), () => [make("b", {}, `${row.total - row.ok} of ${row.total} gave no mesh`), make("small", {}, why)]);
 }
 
 /** Ends of the whiskers and the best printed value of a column. */
 function columnScale(rows, id) {
   const summaries = rows.map((row) => summaryOf(row, id)).filter(([mean]) => mean !== null);
   const ends = summaries.flat().filter((value) => value !== null);
-  const low = Math.min(...ends), high = Math.max(...ends);
-  const log = METRICS.get(id).direction === "lower" && low > 0 && high / low > 30;
+  const positive = ends.filter((value) => value > 0);
+  const high = Math.max(...ends), log = METRICS.get(id).direction === "lower" && high / Math.min(...positive) > 30;
+  const low = log ? Math.min(...positive) : Math.min(...ends);
   const means = summaries.map(([mean]) => mean);
   const best = METRICS.get(id).direction === "higher" ? Math.max(...means) : Math.min(...means);
-  const place = (value) => (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low || 1));
+  const place = (value) => (log ? Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value - low) / (high - low || 1));
   return { place, best: show(id, best) };
 }
 
