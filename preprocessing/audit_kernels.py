@@ -72,7 +72,7 @@ def vertex_faults(offsets, ends, third):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def signed_volume(vertices, faces):  # type: ignore[no-untyped-def]
-    """Sum of signed tetrahedra from the first face's first corner, so far from 0 costs no digits."""
+    """Sum of signed tetrahedra from the first face's corner: far from 0 costs no digits."""
     total = 0.0
     o = vertices[faces[0, 0]]
     for f in range(faces.shape[0]):

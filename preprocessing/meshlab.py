@@ -1,4 +1,4 @@
-"""What MeshLab does for this house, through pymeshlab: rare file formats.
+"""What MeshLab does for this house, through pymeshlab: rare formats, alpha wrap, decimation.
 
 pymeshlab is GPL-3: this module alone imports it, inside its functions, and nothing but plain
 arrays crosses over.
@@ -61,3 +61,45 @@ def stdout_to_stderr() -> Iterator[None]:
         libc.fflush(None)
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def alpha_wrap(
+    vertices: np.ndarray, faces: np.ndarray, alpha: float, offset: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """CGAL's alpha wrap of a triangle mesh: vertices float64 (V,3), faces int64 (F,3).
+
+    alpha: radius of the ball that carves from outside; offset: distance of the wrap from the
+    input; both in the mesh's unit. Raises MeshError(method-failed) with MeshLab's words.
+    """
+    import pymeshlab
+
+    layers = pymeshlab.MeshSet(verbose=False)
+    layers.add_mesh(pymeshlab.Mesh(vertices, faces))
+    try:
+        with stdout_to_stderr():
+            layers.generate_alpha_wrap(
+                alpha=pymeshlab.PureValue(alpha), offset=pymeshlab.PureValue(offset)
+            )
+    except pymeshlab.PyMeshLabException as error:
+        raise MeshError("method-failed", f"alpha wrap: {' '.join(str(error).split())}") from None
+    wrap = layers.current_mesh()
+    return wrap.vertex_matrix(), wrap.face_matrix().astype(np.int64)
+
+
+def decimate(vertices: np.ndarray, faces: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Quadric edge collapse down to about `target` faces, topology kept: (V,3), (F,3)."""
+    import pymeshlab
+
+    layers = pymeshlab.MeshSet(verbose=False)
+    layers.add_mesh(pymeshlab.Mesh(vertices, faces))
+    with stdout_to_stderr():
+        layers.meshing_decimation_quadric_edge_collapse(
+            targetfacenum=target,
+            preservetopology=True,
+            preservenormal=True,
+            optimalplacement=True,
+            planarquadric=True,
+            autoclean=False,
+        )
+    thin = layers.current_mesh()
+    return thin.vertex_matrix(), thin.face_matrix().astype(np.int64)

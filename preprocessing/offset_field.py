@@ -6,7 +6,11 @@ import numpy as np
 
 from preprocessing import brick_kernels as kernels
 from preprocessing.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis, spacing
-from preprocessing.mesh import Mesh
+from preprocessing.memory import available_memory
+from preprocessing.mesh import Mesh, MeshError
+
+# Measured peak of a whole run over the bricks and the (triangle, brick) pairs it made.
+BYTES_PER_BRICK, BYTES_PER_PAIR = 25_000, 8
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,34 @@ class TriangleBricks:
 
 
 def triangle_bricks(mesh: Mesh, resolution: int, margin: float) -> TriangleBricks:
-    """Bricks within `margin` of a mesh in the normalised frame, each with its triangles."""
+    """Bricks within `margin` of a mesh in the normalised frame, each with its triangles.
+
+    Raises MeshError(memory), with an estimate, when the bricks' values and the surface extracted
+    from them would not fit.
+    """
     records = kernels.triangle_records(mesh.vertices, mesh.faces)
     n = bricks_per_axis(resolution)
     width = BRICK * spacing(resolution)
     counts = kernels.count_cover(records, margin, width, n)
     starts = np.concatenate([[0], np.cumsum(counts)])
+    require_memory(BYTES_PER_PAIR * int(starts[-1]), resolution)
     keys = kernels.fill_cover(records, margin, width, n, starts)
     numbers, offsets, triangles = kernels.group_pairs(keys, starts, n**3)
+    require_memory(BYTES_PER_BRICK * len(numbers), resolution)
     bricks = np.stack(np.unravel_index(numbers, (n, n, n)), axis=1).astype(np.int32)
     return TriangleBricks(resolution, margin, bricks, offsets, triangles, records)
+
+
+def require_memory(need: int, resolution: int) -> None:
+    """Raise MeshError(memory) when `need` bytes are more than this process may still take."""
+    free = available_memory()
+    if need > free:
+        raise MeshError(
+            "memory",
+            f"resolution {resolution} would need about {need / 2**30:.1f} GB and "
+            f"{free / 2**30:.1f} GB are free; resolution "
+            f"{int(resolution * (free / need) ** 0.5) // 8 * 8} would fit",
+        )
 
 
 def offset_field(cover: TriangleBricks, eps: float) -> BrickField:

@@ -6,6 +6,8 @@ the vertex goes to the root on its own grid edge instead: as exact, and unable t
 because the triangles of a cell then stay inside the cell.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from preprocessing import projection_kernels as kernels
@@ -19,13 +21,18 @@ FOLD_COSINE = 0.26
 FAILED = 1e-6
 
 
-def project(surface: BrickSurface, cover: TriangleBricks, eps: float) -> np.ndarray:
-    """Vertices float64 (V,3) of the surface moved onto distance eps from the input."""
+def project(
+    surface: BrickSurface, cover: TriangleBricks, eps: float, fixed: np.ndarray | None = None
+) -> BrickSurface:
+    """The surface with its vertices moved onto distance eps; those `fixed` (V,) stay."""
     step = spacing(cover.resolution)
     lists = (cover.offsets, cover.triangles, cover.records)
     moved, reached = kernels.project(surface.vertices, surface.first_vertex, *lists, eps, step)
     pending = np.abs(reached - eps) > FAILED * eps
     rooted = np.zeros(len(moved), bool)
+    if fixed is not None:
+        moved[fixed] = surface.vertices[fixed]
+        rooted |= fixed
     for _ in range(4):
         chosen = np.flatnonzero(pending & ~rooted)
         if len(chosen):
@@ -36,4 +43,4 @@ def project(surface: BrickSurface, cover: TriangleBricks, eps: float) -> np.ndar
         pending[surface.faces[folded]] = True
         if not (pending & ~rooted).any():
             break
-    return moved
+    return replace(surface, vertices=moved)

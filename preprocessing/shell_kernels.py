@@ -1,5 +1,7 @@
 """Kernels on closed surfaces: connected components, their volumes, which lies in which."""
 
+import math
+
 import numba as nb
 import numpy as np
 
@@ -84,13 +86,13 @@ def _crossing(vertices, faces, f, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def windings(points, vertices, faces, component, count, first_face, lookup, width):  # type: ignore[no-untyped-def]
-    """Winding number of every component round every point, int32 (P,C).
+def windings(points, own, vertices, faces, component, weight, first_face, lookup, width):  # type: ignore[no-untyped-def]
+    """Sum over the components, but each point's own, of weight times winding number, int64 (P,).
 
     Faces are grouped by brick (first_face) and lie inside their brick, so a ray along z meets only
     the bricks of one column.
     """
-    found = np.zeros((points.shape[0], count), np.int32)
+    found = np.zeros(points.shape[0], np.int64)
     n = lookup.shape[0]
     for p in nb.prange(points.shape[0]):
         x, y, z = points[p, 0], points[p, 1], points[p, 2]
@@ -101,9 +103,37 @@ def windings(points, vertices, faces, component, count, first_face, lookup, widt
             if b < 0:
                 continue
             for f in range(first_face[b], first_face[b + 1]):
-                sign = _crossing(vertices, faces, f, x, y, z)
-                if sign != 0:
-                    found[p, component[faces[f, 0]]] += sign
+                shell = component[faces[f, 0]]
+                if shell != own[p] and weight[shell] != 0:
+                    found[p] += weight[shell] * _crossing(vertices, faces, f, x, y, z)
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def solid_angles(points, triangles):  # type: ignore[no-untyped-def]
+    """Generalised winding number float64 (P,) of triangles (F,3,3) by summing solid angles.
+
+    Van Oosterom and Strackee 1983; any mesh, open or not.
+    """
+    found = np.empty(points.shape[0], np.float64)
+    for p in nb.prange(points.shape[0]):
+        total = 0.0
+        for t in range(triangles.shape[0]):
+            ax, ay, az = triangles[t, 0] - points[p]
+            bx, by, bz = triangles[t, 1] - points[p]
+            cx, cy, cz = triangles[t, 2] - points[p]
+            a = math.sqrt(ax * ax + ay * ay + az * az)
+            b = math.sqrt(bx * bx + by * by + bz * bz)
+            c = math.sqrt(cx * cx + cy * cy + cz * cz)
+            volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+            flat = (
+                a * b * c
+                + (ax * bx + ay * by + az * bz) * c
+                + (bx * cx + by * cy + bz * cz) * a
+                + (cx * ax + cy * ay + cz * az) * b
+            )
+            total += math.atan2(volume, flat)
+        found[p] = total / (2.0 * math.pi)
     return found
 
 

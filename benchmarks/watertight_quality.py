@@ -1,0 +1,181 @@
+"""Quality of the watertight engine over real meshes: exactness, topology, nothing lost, no bias.
+
+    python -m benchmarks.watertight_quality [--eps 2/256,2/512] [--only PART] [--csv FILE]
+
+Meshes come from the folder in DORA_MESHES (default ../shared/meshes); files that load_mesh refuses
+are counted and left out. A point of the input is externally visible when one of 64 rays from it
+reaches infinity. Lost: visible points farther than eps + one cell from the output.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import open3d as o3d
+import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from preprocessing.bricks import spacing
+from preprocessing.mesh import SUFFIXES, Mesh, MeshError, load_mesh, normalise
+from preprocessing.seeds import generator
+from preprocessing.watertight import default_resolution, make_watertight, parse_eps
+
+POINTS = 100_000
+RAYS = 64
+SOUPS = ("soup",)
+
+
+def main() -> None:
+    """Measure every mesh and print the worst of each figure beside what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--eps", default="2/256,2/512", help="offsets, comma-separated")
+    parser.add_argument("--only", default="", help="part of the file names to measure")
+    parser.add_argument("--csv", default="", help="write every row here")
+    arguments = parser.parse_args()
+    root = Path(os.environ.get("DORA_MESHES", "../shared/meshes"))
+    rows, refused = [], []
+    for path in mesh_files(root):
+        if arguments.only not in str(path):
+            continue
+        try:
+            mesh = load_mesh(path)
+        except MeshError as error:
+            refused.append(f"{path.relative_to(root)} ({error.reason})")
+            continue
+        for eps in arguments.eps.split(","):
+            row = measure(mesh, parse_eps(eps))
+            rows.append({"mesh": str(path.relative_to(root)), "eps": eps} | row)
+            line = ", ".join(f"{k} {v:.3g}" for k, v in row.items() if not isinstance(v, str))
+            print(f"{rows[-1]['mesh']} {eps}: {row['status']}, {line}", flush=True)
+    table = pd.DataFrame(rows)
+    if arguments.csv:
+        table.to_csv(arguments.csv, index=False)
+    print(f"\n{table['mesh'].nunique()} meshes, {len(refused)} refused: {', '.join(refused)}\n")
+    report(table)
+
+
+def mesh_files(root: Path) -> list[Path]:
+    """Every readable file but those that are there to be broken."""
+    files = [path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
+    return sorted(path for path in files if "broken" not in path.relative_to(root).parts)
+
+
+def measure(mesh: Mesh, eps: float) -> dict[str, float | str]:
+    """Audit columns, seconds, share of visible points lost, parts lost, bias in cells."""
+    start = time.perf_counter()
+    try:
+        solid = make_watertight(mesh, eps=eps)
+    except MeshError as error:
+        return {"status": error.reason}
+    seconds = time.perf_counter() - start
+    step = spacing(default_resolution(eps))
+    given, _ = normalise(mesh)
+    points, face = visible_points(given)
+    gap = scene_of(solid.mesh).compute_distance(points.astype(np.float32)).numpy()
+    lost = gap > eps + step
+    parts = part_of_face(given)[face]
+    found = np.unique(parts[~lost])
+    audit: dict[str, float | str] = {key: float(value) for key, value in solid.audit.items()}
+    return audit | {
+        "status": "ok",
+        "seconds": seconds,
+        "lost": float(lost.mean()),
+        "parts": float(len(np.unique(parts))),
+        "parts_lost": float(len(np.setdiff1d(parts, found))),
+        "bias": bias(given, solid.mesh, eps) / step,
+    }
+
+
+def scene_of(mesh: Mesh) -> "o3d.t.geometry.RaycastingScene":
+    """An Open3D scene for rays and distances."""
+    scene = o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    return scene
+
+
+def visible_points(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Externally visible points (Q,3) of a mesh and their faces, out of 1e5 by area."""
+    random = generator(0, "visible", "points")
+    corners = mesh.triangles
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(normal, axis=1)
+    # Half of the points by area, half spread over the faces, so that small parts have some too.
+    face = np.concatenate(
+        [
+            random.choice(len(area), POINTS // 2, p=area / area.sum()),
+            np.arange(POINTS // 2) * len(area) // (POINTS // 2),
+        ]
+    )
+    face = face[area[face] > 0]
+    u, v = np.sqrt(random.random(len(face))), random.random(len(face))
+    weight = np.stack([1 - u, u * (1 - v), u * v], axis=1)
+    points = np.einsum("qc,qcx->qx", weight, corners[face])
+    normal = normal[face] / area[face, None]
+    scene, seen = scene_of(mesh), np.zeros(len(face), bool)
+    for ray in sphere_directions(RAYS):
+        side = np.sign(normal @ ray)
+        start = points + 1e-4 * side[:, None] * normal
+        rays = np.concatenate([start, np.broadcast_to(ray, start.shape)], axis=1)
+        seen |= np.isinf(scene.cast_rays(rays.astype(np.float32))["t_hit"].numpy())
+    return points[seen], face[seen]
+
+
+def sphere_directions(count: int) -> Iterator[np.ndarray]:
+    """Directions spread evenly over the sphere (a Fibonacci spiral)."""
+    turn = np.pi * (3 - np.sqrt(5))
+    for i in range(count):
+        z = 1 - (2 * i + 1) / count
+        radius = np.sqrt(1 - z * z)
+        yield np.array([radius * np.cos(turn * i), radius * np.sin(turn * i), z])
+
+
+def part_of_face(mesh: Mesh) -> np.ndarray:
+    """Connected part of every face; vertices in one place are one vertex."""
+    _, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    faces = place.reshape(-1)[mesh.faces]
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    count = int(faces.max()) + 1
+    graph = coo_matrix((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), (count, count))
+    return connected_components(graph, directed=False)[1][faces[:, 0]]
+
+
+def bias(given: Mesh, solid: Mesh, eps: float) -> float:
+    """Largest axis of the mean of (vertex - nearest input point - eps * direction)."""
+    near = scene_of(given).compute_closest_points(solid.vertices.astype(np.float32))
+    offset = solid.vertices - near["points"].numpy().astype(np.float64)
+    length = np.linalg.norm(offset, axis=1, keepdims=True)
+    return float(np.abs((offset - eps * offset / length).mean(axis=0)).max())
+
+
+def report(table: pd.DataFrame) -> None:
+    """The worst of each figure over all rows, the mesh it comes from, and what is asked."""
+    fine = table[table["status"] == "ok"]
+    soup = fine["mesh"].str.contains("|".join(SOUPS))
+    faults = fine[["watertight", "edge_manifold", "vertex_manifold"]].min(axis=1) < 1
+    print("| what | worst | on | asked |\n|---|---|---|---|")
+    print(f"| outputs that are not ok | {len(table) - len(fine)} of {len(table)} | | 0 |")
+    print(
+        f"| not closed or not manifold, or volume <= 0 | "
+        f"{int((faults | (fine['volume'] <= 0)).sum())} | | 0 |"
+    )
+    for name, column, rows, scale, asked in (
+        ("offset error, RMS, % of eps", "offset_rms", fine, 100, "<= 0.1"),
+        ("offset error, worst, % of eps", "offset_max", fine[~soup], 100, "<= 10"),
+        ("the same on random soups", "offset_max", fine[soup], 100, "<= 25"),
+        ("visible points lost, %", "lost", fine, 100, "<= 1"),
+        ("visible parts lost", "parts_lost", fine, 1, "0"),
+        ("bias, cells", "bias", fine, 1, "<= 0.01"),
+        ("seconds", "seconds", fine, 1, ""),
+    ):
+        if len(rows):
+            worst = rows.loc[rows[column].idxmax()]
+            figure = f"{scale * worst[column]:.3g}"
+            print(f"| {name} | {figure} | {worst['mesh']} {worst['eps']} | {asked} |")
+
+
+if __name__ == "__main__":
+    main()
