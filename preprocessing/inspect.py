@@ -8,12 +8,13 @@ import numpy as np
 from preprocessing.edges import level_of, salient_edges
 from preprocessing.files import atomic_write
 from preprocessing.inspect_page import html_page, mesh_pictures, sample_pictures
+from preprocessing.layouts import read_npz
 from preprocessing.mesh import Mesh, load_mesh, load_mesh_report, normalise
 from preprocessing.mesh_faults import count_components, duplicate_faces, edge_faults
 from preprocessing.render import png_bytes, side_by_side
 from preprocessing.samples import ARRAYS, Sample, read_sample
 
-SAMPLE_SUFFIX = ".safetensors"
+SAMPLE_READERS = {".safetensors": read_sample, ".npz": read_npz}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def inspect_file(
     beside: str | Path | None = None,
     angle: float = 15.0,
 ) -> MeshReport | SampleReport:
-    """Look into a mesh or a sample (.safetensors) and write the pictures asked for.
+    """Look into a mesh or a sample (.safetensors, .npz) and write the pictures asked for.
 
     `beside` is a second mesh for the pictures: the watertight result of a mesh, or the mesh of a
     sample. Raises MeshError (SampleError is one) when a file cannot be used.
@@ -77,8 +78,8 @@ def inspect_file(
     other = None if beside is None else load_mesh(beside)
     drawn = png is not None or html is not None
     report: MeshReport | SampleReport
-    if path.suffix.lower() == SAMPLE_SUFFIX:
-        sample = read_sample(path)
+    if path.suffix.lower() in SAMPLE_READERS:
+        sample = SAMPLE_READERS[path.suffix.lower()](path)
         report = inspect_sample(path, sample)
         pictures = sample_pictures(sample, other) if drawn else []
     else:
@@ -136,10 +137,9 @@ def area_and_volume(mesh: Mesh) -> tuple[float, float]:
     return area, float((corners[:, 0] * crosses).sum() / 6)
 
 
-def inspect_sample(path: str | Path, sample: Sample | None = None) -> SampleReport:
-    """Count what is in a sample file."""
+def inspect_sample(path: str | Path, sample: Sample) -> SampleReport:
+    """Count what is in the sample that a file holds."""
     path = Path(path)
-    sample = read_sample(path) if sample is None else sample
     distances = {
         name: array[:, 3] for name in ARRAYS if (array := getattr(sample, name)).shape[1] == 4
     }

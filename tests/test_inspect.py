@@ -19,9 +19,10 @@ from preprocessing.inspect import (
     inspect_file,
     inspect_mesh,
 )
+from preprocessing.layouts import write_npz
 from preprocessing.mesh import Mesh, MeshError, normalise, save_mesh
 from preprocessing.mesh_faults import count_components, duplicate_faces, edge_faults
-from preprocessing.samples import write_sample
+from preprocessing.samples import read_sample, write_sample
 from preprocessing.sampling import sample_shape
 
 
@@ -91,6 +92,10 @@ def test_a_sample_report_tells_rows_and_distances(folder: Path) -> None:
     assert report.metadata["seed"] == "1"
     assert "coarse_surface" in format_report(report)
     json.dumps(asdict(report))
+    write_npz(read_sample(folder / "gear.safetensors"), folder / "gear.npz")
+    published = inspect_file(folder / "gear.npz")
+    assert isinstance(published, SampleReport)
+    assert published.rows == report.rows
 
 
 @pytest.mark.parametrize(
