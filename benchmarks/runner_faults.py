@@ -33,8 +33,8 @@ def misbehave(kind: str) -> None:
 def main() -> None:
     """Print, for both executors, expected and found outcomes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--timeout", type=float, default=3.0)
-    parser.add_argument("--memory", type=float, default=0.5)
+    parser.add_argument("--timeout", type=float, default=4.0)
+    parser.add_argument("--memory", type=float, default=0.2)
     arguments = parser.parse_args()
     kinds = [kind for kind in EXPECTED for _ in range(EACH)]
     kinds += ["fine"] * (TOTAL - len(kinds))

@@ -19,7 +19,10 @@ Executor = Annotated[
     str, typer.Option(help="auto, inline (this process) or ray; auto takes ray for many items.")
 ]
 RayAddress = Annotated[
-    str | None, typer.Option("--ray-address", help="Join this Ray cluster.", show_default=False)
+    str | None,
+    typer.Option(
+        "--ray-address", envvar="RAY_ADDRESS", help="Join this Ray cluster.", show_default=False
+    ),
 ]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds an item may take; 0 for no limit.")]
 Memory = Annotated[

@@ -11,6 +11,7 @@ import heapq
 import json
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -36,8 +37,10 @@ from .stages import (
     SampleSettings,
     Task,
     WatertightSettings,
+    kernels_are_cold,
     measure,
     prepare,
+    warm,
 )
 
 STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
@@ -155,6 +158,7 @@ def run_plan(
         with ExitStack() as stack:
             stages = open_stages(stack, plan, len(entries))
             remember(out, plan, limits)
+            warm_kernels(plan, limits)
             work = Work(plan, stages, limits, summary, frozenset(again), eps_of or {})
             work.carry_out(entries)
     except KeyboardInterrupt:
@@ -169,6 +173,17 @@ def run_plan(
         raise disk_full(out) from error
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def warm_kernels(plan: Plan, limits: Limits) -> None:
+    """Compile the kernels before the first mesh, whose time limit they would count against."""
+    if not kernels_are_cold(plan):
+        return
+    if not limits.quiet:
+        print("compiling kernels, once for this version: up to a minute", file=sys.stderr)
+    for outcome in run(warm, [Item("kernels", plan)], executor="inline", preload=HEAVY):
+        if outcome.status != "ok":
+            raise RuntimeError(f"the kernels cannot be compiled: {outcome.reason} {outcome.detail}")
 
 
 def disk_full(out: Path) -> StopError:

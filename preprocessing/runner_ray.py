@@ -12,14 +12,14 @@ import os
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
-from .supervisor import LOST_RETRIES, Item, Job, Outcome, Supervisor
+from .supervisor import LOST_RETRIES, Item, Job, Outcome, RunnerError, Supervisor
 
 BATCH_SECONDS = 0.1
 BATCH_ITEMS = 256
@@ -31,6 +31,10 @@ class Slot:
 
     def __init__(self, job: Job) -> None:
         self.supervisor = Supervisor(job)
+
+    def ready(self) -> None:
+        """Start the child. Raises RunnerError when the function cannot be had."""
+        self.supervisor.start()
 
     def work(self, batch: list[Item]) -> tuple[float, list[Outcome]]:
         """Seconds taken and outcomes of the first items; the rest goes back when they are slow."""
@@ -48,37 +52,58 @@ def run_ray(
 ) -> Generator[Outcome, None, None]:
     """Feed `slots` actors (0: one for each CPU of the cluster) and yield outcomes as they come."""
     ours = start_ray(slots, address)
-    slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    slots = min(slots, cpus) if slots else cpus
     actor_class = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Slot)
-    idle: list[Any] = [actor_class.remote(job) for _ in range(slots)]
+    idle: list[Any] = []
+    starting: dict[Any, Any] = {}  # reference -> actor; on a busy cluster some never start
     running: dict[Any, tuple[Any, list[Item]]] = {}  # reference -> actor, batch
     back: deque[Item] = deque()  # handed back unstarted
     suspects: list[Item] = []  # were with an actor that was lost: sent out alone
-    losses: dict[str, int] = {}
+    losses: Counter[str] = Counter()
+    failed_starts = 0
     size = 1
+
+    def add_actor() -> None:
+        actor: Any = actor_class.remote(job)
+        starting[actor.ready.remote()] = actor
+
+    def next_batch() -> list[Item]:
+        if suspects:
+            return [suspects.pop()]
+        if back:
+            return [back.popleft() for _ in range(min(size, len(back)))]
+        return list(itertools.islice(items, size))
+
     try:
+        for _ in range(slots):
+            add_actor()
         while True:
-            while idle:
-                if suspects:
-                    batch = [suspects.pop()]
-                elif back:
-                    batch = [back.popleft() for _ in range(min(size, len(back)))]
-                else:
-                    batch = list(itertools.islice(items, size))
-                if not batch:
-                    break
+            while idle and (batch := next_batch()):
                 actor = idle.pop()
                 running[actor.work.remote(batch)] = actor, batch
-            if not running:
+            if idle and not running:
                 return
-            ready, _ = ray.wait(list(running), num_returns=1)
-            actor, batch = running.pop(ready[0])
+            (reference,), _ = ray.wait([*running, *starting], num_returns=1)
+            if reference in starting:
+                actor = starting.pop(reference)
+                try:
+                    ray.get(reference)
+                except RayActorError as error:
+                    failed_starts += 1
+                    if failed_starts > LOST_RETRIES * slots:
+                        raise RunnerError(f"Ray cannot start its actors: {error}") from error
+                    add_actor()
+                else:
+                    idle.append(actor)
+                continue
+            actor, batch = running.pop(reference)
             try:
-                seconds, outcomes = ray.get(ready[0])
+                seconds, outcomes = ray.get(reference)
             except (RayActorError, OutOfMemoryError) as error:
-                idle.append(actor_class.remote(job))
+                add_actor()
                 for item in batch:
-                    losses[item.id] = losses.get(item.id, 0) + 1
+                    losses[item.id] += 1
                     if losses[item.id] <= LOST_RETRIES:
                         suspects.append(item)
                     else:
@@ -89,7 +114,7 @@ def run_ray(
             size = next_size(size, seconds / len(outcomes))
             yield from outcomes
     finally:
-        for actor in [*idle, *(actor for actor, _ in running.values())]:
+        for actor in [*idle, *starting.values(), *(actor for actor, _ in running.values())]:
             ray.kill(actor)
         if ours:
             ray.shutdown()

@@ -114,6 +114,39 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     return result
 
 
+def warm(plan: Plan) -> None:
+    """Run both stages on a tetrahedron, so that the kernels are compiled and kept on disk."""
+    import numpy as np
+
+    from .mesh import Mesh
+    from .sampling import Supervision, sample_shape
+    from .watertight import make_watertight
+
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    mesh = Mesh(corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    solid = make_watertight(mesh, eps=2 / 64, resolution=64).mesh
+    if plan.samples is not None:
+        sample_shape(solid, points=64, supervision=Supervision(dense=100, space=100))
+
+
+def kernels_are_cold(plan: Plan) -> bool:
+    """Whether a run will compile kernels first: nothing kept, or older than the source."""
+    names = ["brick_kernels", "isosurface_kernels"] if plan.watertight else []
+    names += ["distance_kernels", "fps_kernels"] if plan.samples else []
+    here = Path(__file__).parent
+    elsewhere = os.environ.get("NUMBA_CACHE_DIR")
+    for name in names:
+        kept = (
+            Path(elsewhere).rglob(f"{name}.*.nbi")
+            if elsewhere
+            else (here / "__pycache__").glob(f"{name}.*.nbi")
+        )
+        changed = (here / f"{name}.py").stat().st_mtime
+        if not any(one.stat().st_mtime > changed for one in kept):
+            return True
+    return False
+
+
 def make_solid(
     settings: WatertightSettings, mesh: "Mesh", folder: str, name: str
 ) -> tuple["Watertight", dict[str, Any]]:
@@ -128,7 +161,9 @@ def make_solid(
             eps=settings.eps,
             resolution=settings.resolution,
             method=settings.method,
-            **extras(settings),
+            keep_cavities=settings.keep_cavities,
+            close_holes=settings.close_holes,
+            simplify=settings.simplify,
         )
     except WatertightError as error:
         raise OutputError(f"{error.reason}: {error.message}") from error
@@ -149,16 +184,6 @@ def make_solid(
         "seconds": time.perf_counter() - started,
     }
     return solid, columns
-
-
-def extras(settings: WatertightSettings) -> dict[str, Any]:
-    """The settings of `make_watertight` that differ from its defaults."""
-    asked = {
-        "keep_cavities": settings.keep_cavities,
-        "close_holes": settings.close_holes,
-        "simplify": settings.simplify,
-    }
-    return {name: value for name, value in asked.items() if value}
 
 
 def make_sample(

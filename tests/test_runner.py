@@ -23,7 +23,7 @@ EXPECTED = {
     "exit": ("crashed", "exit code 7"),
     "sigkill": ("crashed", "SIGKILL"),
     "hang": ("timeout", "no result within 3 s"),
-    "flood": ("memory", "more than 0.4 GB"),
+    "flood": ("memory", "more than 0.15 GB"),
     "allocate": ("memory", "MemoryError"),
     "raise": ("failed", "ValueError: as asked"),
     "reject": ("rejected", "empty"),
@@ -42,7 +42,7 @@ def mixed(kinds: dict[str, int], total: int) -> list[Item]:
 def check_table(kinds: dict[str, int], total: int, executor: str) -> None:
     """Run the mix and compare every single outcome."""
     items = mixed(kinds, total)
-    outcomes = list(run(misbehave, items, executor=executor, workers=2, timeout=3, memory=0.4))
+    outcomes = list(run(misbehave, items, executor=executor, workers=2, timeout=3, memory=0.15))
     assert sorted(o.id for o in outcomes) == sorted(item.id for item in items)
     for outcome in outcomes:
         assert (outcome.status, outcome.reason) == EXPECTED[outcome.id.split("-")[0]], outcome
