@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from preprocessing.mesh_errors import MeshError
+from preprocessing.meshopt import decode_view
 from preprocessing.polygons import check_indices
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -236,14 +237,15 @@ class Document:
         """The bytes of a buffer view, decompressed."""
         if index not in self.views:
             view = self.item("bufferViews", index)
-            for name in ("EXT_meshopt_compression", "KHR_meshopt_compression"):
-                if name in view.get("extensions", {}):
-                    raise MeshError(
-                        "compressed-unsupported",
-                        "meshopt compression; unpack it with `gltfpack -noq` or gltf-transform",
-                    )
-            start, size = view.get("byteOffset", 0), view["byteLength"]
-            self.views[index] = self.cut(view["buffer"], start, size)
+            packed = view.get("extensions", {}).get("EXT_meshopt_compression")
+            if "KHR_meshopt_compression" in view.get("extensions", {}):
+                raise MeshError(
+                    "compressed-unsupported", "KHR_meshopt_compression; unpack it with gltfpack"
+                )
+            source = view if packed is None else packed
+            start, size = source.get("byteOffset", 0), source["byteLength"]
+            data = self.cut(source["buffer"], start, size)
+            self.views[index] = data if packed is None else decode_view(data, packed)
         return self.views[index]
 
     def cut(self, buffer: int, start: int, size: int) -> bytes:

@@ -267,7 +267,7 @@ MADE: list[tuple[str, bytes, str | int]] = [
      "unreadable"),
     ("index.gltf", gltf(accessors=accessors(count=7)), "index-out-of-range"),
     ("meshopt.gltf", gltf(bufferViews=[{"buffer": 0, "byteLength": 96, "extensions":
-     {"EXT_meshopt_compression": {"buffer": 0}}}] * 2), "compressed-unsupported"),
+     {"KHR_meshopt_compression": {"buffer": 0}}}] * 2), "compressed-unsupported"),
 ]  # fmt: skip
 
 

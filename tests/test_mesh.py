@@ -246,7 +246,6 @@ def test_every_real_mesh_has_the_faces_it_is_listed_with(meshes_dir: Path) -> No
         if row["closed_after_position_merge"] == "True" and row["file"].startswith("cad/"):
             assert volume(loaded.mesh) > 0, row["file"]
     assert unsupported == {
-        "compressed/pirate_meshopt.glb": "compressed-unsupported",
         "formats/amsterdam.usdz": "unsupported-format",
         "formats/sedanGeo.usda": "unsupported-format",
     }
