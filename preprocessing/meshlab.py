@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing.mesh_errors import MeshError
+from preprocessing.polygons import check_indices
 
 SUFFIXES = (".3mf", ".dae", ".fbx", ".3ds", ".x3d", ".ctm")
 """Formats that MeshLab reads and no reader of our own does."""
@@ -40,6 +41,7 @@ def read_triangles(path: Path) -> tuple[np.ndarray, np.ndarray]:
         places = layer.vertex_matrix() @ matrix[:3, :3].T + matrix[:3, 3]
         mirrored = np.linalg.det(matrix[:3, :3]) < 0
         corners = layer.face_matrix().astype(np.int64)
+        check_indices(corners.ravel(), len(places))
         vertices.append(places)
         faces.append((corners[:, ::-1] if mirrored else corners) + start)
         start += len(places)
