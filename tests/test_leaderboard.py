@@ -211,10 +211,10 @@ class TestInTheBrowser:
     ) -> None:
         opened(page, site)
         assert page.ask("document.querySelectorAll('tbody tr').length") == 12
-        for place in ("curves", "shapes", "method"):
-            page.ask(f"document.getElementById('{place}').scrollIntoView()")
         for button in ("surface", "edges", "literature", "cost"):
             page.click(f"#columns [data-value={button}]")
+        for place in ("curves", "method", "shapes"):
+            scroll_to(page, place)
         wait_until_drawn(page)
         outside = [url for url in page.requests if not url.startswith(("file:", "data:", "about:"))]
         assert (page.errors, outside) == ([], [])
@@ -296,7 +296,7 @@ class TestInTheBrowser:
         self, page: Browser, site: Path, viewer: str
     ) -> None:
         opened(page, site, f"viewer={viewer}")
-        page.ask("document.getElementById('shapes').scrollIntoView()")
+        scroll_to(page, "shapes")
         wait_until_drawn(page)
         assert page.ask("document.querySelector('.stage canvas').dataset.drawn") == viewer
         before = [canvas_pixels(page, i) for i in range(3)]
@@ -321,7 +321,7 @@ class TestInTheBrowser:
             for shade in ("shaded", "normals", "distance"):
                 opened(page, site, f"viewer={viewer}")
                 page.click(f"#gallery-shading [data-value={shade}]")
-                page.ask("document.getElementById('shapes').scrollIntoView()")
+                scroll_to(page, "shapes")
                 wait_until_drawn(page)
                 pictures.append(canvas_pixels(page, 2).astype(float))
         for one, other in zip(pictures[:3], pictures[3:], strict=True):
@@ -351,7 +351,7 @@ class TestInTheBrowser:
         opened(page, site)
         drawn = "document.querySelectorAll('.stage canvas[data-drawn]').length"
         assert page.ask(drawn) == 0
-        page.ask("document.getElementById('shapes').scrollIntoView()")
+        scroll_to(page, "shapes")
         wait_until_drawn(page)
         assert 0 < page.ask(drawn) < page.ask("document.querySelectorAll('.stage canvas').length")
 
@@ -393,6 +393,11 @@ class TestInTheBrowser:
         with Image.open(tmp_path / "shot.png") as picture:
             assert picture.size == (640, 480)
             assert len(picture.convert("RGB").getcolors(1 << 20)) > 200
+
+
+def scroll_to(page: Browser, place: str) -> None:
+    """Bring an element to the top of the window at once."""
+    page.ask(f"document.getElementById('{place}').scrollIntoView({{behavior: 'instant'}})")
 
 
 def wait_until_drawn(page: Browser) -> None:

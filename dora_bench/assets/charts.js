@@ -103,7 +103,7 @@ function drawAxes(svg, frame, x, y, title, showX) {
   for (const value of y.ticks) {
     svg.append(makeSvg("line", { class: "grid", x1: frame.left, x2: end, y1: y.at(value), y2: y.at(value) }),
       makeSvg("text", { x: frame.left - 8, y: y.at(value) + 4, "text-anchor": "end" },
-        String(+(value * scale).toPrecision(4))));
+        (+(value * scale).toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 8 })));
   }
   let last = -Infinity;
   for (const value of x.ticks) {

@@ -212,12 +212,13 @@ function redraw() {
 }
 
 async function drawTile(one, tile) {
-  const mesh = await meshCorners(tile.mesh);
+  const [truth, mesh] = await Promise.all([meshCorners(one.shape.truth), meshCorners(tile.mesh)]);
   if (!tile.canvas.isConnected) return;
   renderer ??= makeRenderer();
   const ratio = Math.min(devicePixelRatio || 1, 2), size = Math.max(64, Math.round(tile.canvas.clientWidth * ratio));
   const shade = gallery.shade === "distance" && tile.truth ? "shaded" : gallery.shade;
-  const picture = renderer.draw(mesh, one.camera, shade, renderer.kind === "software" ? Math.min(size, 320) : 2 * size);
+  const camera = { ...one.camera, zoom: one.camera.zoom * 1.48 / truth.radius }; // the truth fills the view
+  const picture = renderer.draw(mesh, camera, shade, renderer.kind === "software" ? Math.min(size, 320) : 2 * size);
   if (tile.canvas.width !== size) tile.canvas.width = tile.canvas.height = size;
   const context = tile.canvas.getContext("2d");
   context.clearRect(0, 0, size, size);

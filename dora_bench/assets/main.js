@@ -116,6 +116,8 @@ function setUp() {
 readAddress();
 applyTheme();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
+addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; });
+addEventListener("afterprint", applyTheme);
 byId("theme").onclick = () => {
   state.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
   applyTheme();

@@ -37,7 +37,9 @@ async function unpackMesh(packed) {
     }
   }
   const distances = packed.distances ? raw.subarray(at, at + count) : null;
-  return { data: cornerData(positions, faces, distances), count: 3 * faceCount, measured: packed.distances };
+  let radius = 0;
+  for (let i = 0; i < positions.length; i += 3) radius = Math.max(radius, Math.hypot(positions[i], positions[i + 1], positions[i + 2]));
+  return { data: cornerData(positions, faces, distances), count: 3 * faceCount, radius };
 }
 
 /** Seven floats per corner; normals average the faces around it that turn less than 30 degrees. */

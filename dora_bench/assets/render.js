@@ -39,7 +39,7 @@ void main() {
     clay = mix(clay, ramp[3], clamp(t - 2.0, 0.0, 1.0));
     clay = mix(clay, ramp[4], clamp(t - 3.0, 0.0, 1.0)) * 1.12;
   }
-  gl_FragColor = vec4(clay * light(m), 1.0);
+  gl_FragColor = vec4(clay * (shade == 2 ? 0.5 + 0.5 * light(m) : light(m)), 1.0);
 }`;
 
 /** Rotation of the camera, column-major 3x3, y up. */
@@ -162,5 +162,5 @@ function shadeOf(normal, code, inside, shade) {
     const t = Math.min(3.999, Math.max(0, code) * 4), step = Math.floor(t);
     clay = RAMP[step].map((value, k) => 1.12 * (value + (RAMP[step + 1][k] - value) * (t - step)));
   }
-  return clay.map((value) => value * light);
+  return clay.map((value) => value * (shade === "distance" ? 0.5 + 0.5 * light : light));
 }
