@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+import preprocessing  # noqa: F401 - chooses numba's threads, so it comes before any numba import
+
 _HOME = {
     "METRICS": "metrics",
     "score_meshes": "score",
