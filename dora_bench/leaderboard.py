@@ -213,7 +213,7 @@ def _gallery(results: list[Result], pool: _MeshPool, limit: int) -> dict[str, An
                 file = result.folder / "gallery" / f"{name}@{tokens}.ply"
                 shape["scores"][f"{result.label}@{tokens}"] = {
                     "status": str(row["status"]),
-                    "reason": str(row.get("reason") or ""),
+                    "reason": row["reason"] if isinstance(row.get("reason"), str) else "",
                     "mesh": pool.add(file, truths[name]) if file.is_file() else None,
                     "values": [_rounded(row.get(metric)) for metric in METRICS],
                 }

@@ -388,6 +388,16 @@ class TestInTheBrowser:
         assert page.ask("document.getElementById('gallery-section').hidden")
         assert page.errors == []
 
+    def test_baselines_alone_have_a_whole_page(self, page: Browser, tmp_path: Path) -> None:
+        make_results(tmp_path / "r", models=("identity", "draco-11"), count=2)
+        write_leaderboard([tmp_path / "r"], tmp_path / "site")
+        opened(page, tmp_path / "site")
+        scroll_to(page, "shapes")
+        wait_until_drawn(page)
+        assert page.ask("document.querySelectorAll('.stage canvas').length") == 6
+        assert page.ask("document.querySelectorAll('#chart-tokens polyline').length") == 2
+        assert page.errors == []
+
     def test_screenshot_shows_the_page(self, site: Path, tmp_path: Path) -> None:
         screenshot(site / "index.html", tmp_path / "shot.png", 640, 480, fragment="at=shapes")
         with Image.open(tmp_path / "shot.png") as picture:

@@ -14,7 +14,8 @@ function setUpGallery() {
   if (!shapes.length) return;
   const counts = [...new Set(suite().rows.map((row) => row.tokens))].filter((tokens) => tokens > 0).sort((a, b) => a - b);
   const labels = suite().models.map((model) => model.label);
-  const choices = counts.map((tokens) => [`t${tokens}`, `models at ${showTokens(tokens)} tokens`])
+  const choices = (counts.length ? counts : [0])
+    .map((tokens) => [`t${tokens}`, tokens ? `models at ${showTokens(tokens)} tokens` : "models"])
     .concat(labels.filter((label) => suite().rows.filter((row) => row.model === label).length > 1).map((label) => [`m${label}`, `token counts of ${label}`]));
   if (!choices.some(([value]) => value === gallery.compare)) gallery.compare = choices[Math.max(0, counts.length - 1)][0];
   if (!labels.includes(gallery.model)) gallery.model = "";
