@@ -136,7 +136,7 @@ def scores(length: float, random: np.random.Generator, edges: int) -> dict[str, 
     floor = {0.001: 0.26, 0.005: 0.999, 0.01: 1.0}
     edge = np.nan if edges == 0 else 1.0
     return {
-        "surface_cd_l1": length * 0.8,
+        "surface_cd_l1": length * 0.8 + 1e-12,  # exact distances of equal surfaces: rounding
         **{f"surface_f_{tau}": value for tau, value in within.items()},
         "cd_l1": float(np.hypot(length * 0.8, 0.0016)),
         "cd_l2": length**2 + 3e-6,

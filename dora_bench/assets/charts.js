@@ -68,12 +68,12 @@ function valueScale(points, bottom, top) {
   const floor = (suite().floors[state.group] || {})[state.metric];
   if (floor !== undefined) ends.push(floor);
   let low = Math.min(...ends), high = Math.max(...ends);
-  const positive = ends.filter((value) => value > 0);
+  const least = leastShown(state.metric), positive = ends.filter((value) => value >= least);
   if (metric.direction === "lower" && positive.length && high / Math.min(...positive) > 20) {
-    const zero = low <= 0; // a logarithm has no zero: it stands a step below the smallest value
+    const zero = low < least; // a logarithm has no zero: it stands a step below the smallest value
     low = Math.min(...positive);
     const base = zero ? bottom - 26 : bottom;
-    const at = (value) => (value > 0 ? base + (top - base) * Math.log(value / low) / Math.log(high / low) : bottom);
+    const at = (value) => (value >= least ? base + (top - base) * Math.log(value / low) / Math.log(high / low) : bottom);
     const ticks = zero ? [0] : [];
     for (let power = Math.floor(Math.log10(low * metric.scale)); power <= Math.log10(high * metric.scale); power += 1) {
       for (const factor of high / low > 900 ? [1] : [1, 2, 5]) {

@@ -84,6 +84,9 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/** The smallest raw value that does not print as zero: where logarithmic scales start. */
+const leastShown = (id) => 0.5 * 10 ** -METRICS.get(id).decimals / METRICS.get(id).scale;
+
 /** A metric's raw value as the papers print it. */
 function show(id, value) {
   if (value === null || value === undefined) return "–";

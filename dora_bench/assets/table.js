@@ -125,7 +125,7 @@ function doneCell(row) {
 function columnScale(rows, id) {
   const summaries = rows.map((row) => summaryOf(row, id)).filter(([mean]) => mean !== null);
   const ends = summaries.flat().filter((value) => value !== null);
-  const positive = ends.filter((value) => value > 0);
+  const positive = ends.filter((value) => value >= leastShown(id));
   const high = Math.max(...ends), log = METRICS.get(id).direction === "lower" && high / Math.min(...positive) > 30;
   const low = log ? Math.min(...positive) : Math.min(...ends);
   const means = summaries.map(([mean]) => mean);
