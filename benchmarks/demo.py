@@ -37,20 +37,19 @@ def main() -> None:
     """Run the chain into demo/ and print the table, the stage times and where the page is."""
     shutil.rmtree(OUT, ignore_errors=True)
     stages = [timed("collect meshes", collect)]
-    samples, suite, run = OUT / "prep/samples", OUT / "suite", OUT / "run"
+    prep, suite, run = OUT / "prep", OUT / "suite", OUT / "run"
+    results, page = OUT / "results", OUT / "leaderboard"
     commands = {
-        "prepare": f"dora-prep run {OUT / 'meshes'} --out {OUT / 'prep'} --eps 2/128 --points 16384",
-        "train": f"dora-vae train --preset tiny --data {samples / 'train'} --out {run}",
-        "build suite": f"dora-bench build {OUT / 'prep/watertight'} --out {suite}",
+        "prepare": f"dora-prep run {OUT / 'meshes'} --out {prep} --eps 2/128 --points 16384",
+        "train": f"dora-vae train --preset tiny --data {prep / 'samples/train'} --out {run}",
+        "build suite": f"dora-bench build {prep / 'watertight'} --out {suite}",
     }
     for model in (str(run), "identity", "voxel-64"):
         commands[f"eval {Path(model).name}"] = (
             f"dora-bench eval --model {model} --tokens 64,256,1024 --suite {suite}"
-            f" --resolution 128 --points 100000 --out {OUT / 'results'}"
+            f" --resolution 128 --points 100000 --out {results}"
         )
-    commands["leaderboard"] = (
-        f"dora-bench leaderboard {OUT / 'results'} --out {OUT / 'leaderboard'}"
-    )
+    commands["leaderboard"] = f"dora-bench leaderboard {results} --out {page}"
     for name, command in commands.items():
         stages.append(timed(name, lambda command=command: run_command(command)))
     show(stages)
