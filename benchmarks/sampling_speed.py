@@ -86,7 +86,7 @@ np.savez(sys.argv[2], fps_coarse_surface=coarse_cloud[:, None].astype(np.float32
          fps_sharp_surface=sharp_cloud[:, None].astype(np.float32),
          rand_points=rows[len(queries[0]):], sharp_near_surface=rows[:len(queries[0])])
 lap("file")
-print(json.dumps({"seconds": times, "fps": fpsample is not None}))
+print(json.dumps({"seconds": times, "fps": fpsample is not None, "cpu": time.process_time()}))
 """
 
 
@@ -97,11 +97,11 @@ def raw_mesh(path: str | None) -> Mesh:
     return Mesh(solid.vertices.astype(np.float32), solid.faces)
 
 
-def ours(mesh: Mesh, folder: Path) -> float:
-    """Seconds for one sample and its file."""
-    started = time.perf_counter()
+def ours(mesh: Mesh, folder: Path) -> tuple[float, float]:
+    """Wall and processor seconds for one sample and its file."""
+    started, worked = time.perf_counter(), time.process_time()
     write_sample(sample_shape(mesh, seed=0), folder / "ours.safetensors")
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 def main() -> None:
@@ -116,8 +116,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ours(mesh, folder)  # compiles, or loads what is compiled
-        best = min(ours(mesh, folder) for _ in range(options.repeats))
-        print(f"ours  {best:7.2f} s (target 4 s on 2 cores)")
+        best, worked = min(ours(mesh, folder) for _ in range(options.repeats))
+        print(f"ours  {best:7.2f} s, {worked:.2f} s of processor (target 4 s on 2 cores)")
         if not options.peer_python:
             print("no --peer-python given; how to make one:", __doc__.split("\n\n")[2], sep="\n")
             return
@@ -137,7 +137,10 @@ def main() -> None:
         total = sum(seconds.values())
         for step, value in seconds.items():
             print(f"      {value:7.2f} s  {step}")
-        print(f"peer  {total:7.2f} s, {total / best:.1f} times ours (target 6)")
+        print(
+            f"peer  {total:7.2f} s, {said['cpu']:.2f} s of processor: {total / best:.1f} and "
+            f"{said['cpu'] / worked:.1f} times ours (target 6)"
+        )
 
 
 if __name__ == "__main__":

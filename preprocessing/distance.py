@@ -13,6 +13,7 @@ from preprocessing.distance_kernels import (
 from preprocessing.edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.morton import morton_order
+from preprocessing.split_kernels import split_order
 
 LEAF = 4  # triangles to a leaf box
 TOP = 63  # nodes at the root that keep plain boxes: turned ones do not pay there
@@ -22,9 +23,9 @@ TOP = 63  # nodes at the root that keep plain boxes: turned ones do not pay ther
 class TriangleTree:
     """A tree of boxes over the triangles of a mesh, for many queries.
 
-    `order` int64 (F,) the faces along a Morton curve; `triangles` float64 (F,3,3) and `rows` int64
-    (F,3), their corners and vertex rows in that order; `boxes` float64 (nodes,6) along the axes and
-    `slabs` float64 (nodes - TOP,15) along the surface, see `distance_kernels`.
+    `order` int64 (F,) the faces as the tree holds them; `triangles` float64 (F,3,3) and `rows`
+    int64 (F,3), their corners and vertex rows in that order; `boxes` float64 (nodes,6) along the
+    axes and `slabs` float64 (nodes - TOP,15) along the surface, see `distance_kernels`.
     """
 
     order: np.ndarray
@@ -41,7 +42,7 @@ class TriangleTree:
         triangles = mesh.triangles
         if not np.isfinite(triangles).all():
             raise MeshError("not-finite", "a vertex of the mesh is not finite")
-        order = morton_order(triangles.mean(axis=1))
+        order = split_order(*np.ascontiguousarray(triangles.mean(axis=1).T), LEAF)
         triangles = triangles[order]
         leaves = 1 << max(0, (-(-len(order) // LEAF) - 1).bit_length())
         boxes = build_boxes(triangles, LEAF, leaves)

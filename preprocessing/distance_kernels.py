@@ -2,7 +2,7 @@
 
 Notable:
 - float64 throughout; distances are exact to rounding, not to a grid;
-- the tree is implicit (children of node i are 2i + 1 and 2i + 2) over triangles in Morton order;
+- the tree is implicit (children of node i are 2i + 1 and 2i + 2), its triangles split at medians;
 - its boxes are turned to lie along the surface: a point far from it then opens few of them, where
   boxes along the axes of a fine mesh all seem equally near (3 times faster for points in space);
 - queries are walked in Morton order, each starting from the triangle nearest to the one before;

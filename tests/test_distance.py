@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from preprocessing.distance import closest_points, signed_distance, unsigned_distance
 from preprocessing.mesh import Mesh, MeshError, load_mesh
 from preprocessing.shapes import box, box_in_box, generate_shapes, random_rotation, sphere, torus
+from preprocessing.split_kernels import split_order
 
 
 def winding_number(mesh: Mesh, points: np.ndarray) -> np.ndarray:
@@ -204,6 +205,25 @@ def test_wrong_input_is_refused():
     for points in (np.zeros(3), np.zeros((2, 2)), np.full((1, 3), np.inf)):
         with pytest.raises(ValueError, match="points must"):
             unsigned_distance(box().mesh, points)
+
+
+@given(st.integers(1, 400), st.integers(1, 5), st.integers(0, 99))
+def test_every_split_separates_at_a_median(count, leaf, seed):
+    """Each node's left half lies at or below its right half along the longest side of both."""
+    draw = np.random.default_rng(seed)
+    points = draw.integers(0, 12, (count, 3)).astype(float)
+    order = split_order(*np.ascontiguousarray(points.T), leaf)
+    assert np.array_equal(np.sort(order), np.arange(count))
+    runs = [points[order]]
+    while runs:
+        run = runs.pop()
+        if len(run) > leaf:
+            left = leaf
+            while 2 * left < len(run):
+                left *= 2
+            axis = np.ptp(run, axis=0).argmax()
+            assert run[:left, axis].max() <= run[left:, axis].min()
+            runs += [run[:left], run[left:]]
 
 
 def test_no_points_no_distances():
