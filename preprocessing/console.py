@@ -70,7 +70,8 @@ class Progress:
 
     def __init__(self, total: int | None, label: str, quiet: bool = False) -> None:
         self.total, self.label, self.quiet = total, label, quiet
-        self.done, self.note = 0, ""
+        self.done = 0
+        self.note: str | Callable[[], str] = ""
         self.terminal = sys.stderr.isatty()
         self.interval = 0.1 if self.terminal else 10.0
         self.started = self.shown = time.monotonic()
@@ -90,8 +91,11 @@ class Progress:
             if self.terminal and not self.quiet:
                 print(file=sys.stderr)
 
-    def update(self, count: int = 1, note: str = "") -> None:
-        """Advance by `count`; `note` replaces the text after the figures (failures, loss, ...)."""
+    def update(self, count: int = 1, note: str | Callable[[], str] = "") -> None:
+        """Advance by `count`; `note` replaces the text after the figures (failures, loss, ...).
+
+        A callable is called only when the line is drawn.
+        """
         self.done += count
         self.note = note or self.note
         if time.monotonic() - self.shown >= self.interval:
@@ -110,8 +114,9 @@ class Progress:
             if rate > 0:
                 line += f"  ETA {clock((self.total - self.done) / rate)}"
         line += f"  {rate:.3g}/s  {clock(elapsed)}"
-        if self.note:
-            line += f"  {self.note}"
+        note = self.note() if callable(self.note) else self.note
+        if note:
+            line += f"  {note}"
         if self.terminal:
             sys.stderr.write(f"\r\x1b[K{line}")
         else:

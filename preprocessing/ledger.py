@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from .console import UsageError
@@ -90,8 +89,10 @@ SAMPLES = pa.schema(
     | PROOF
 )
 PROOF_NAMES = ("path", "status", "reason", "version", "input_sha256", *PROOF)
+LONG = ("path", "output", "input_sha256", "output_sha256")
 FSYNC_SECONDS = 1.0
 FOLD_SECONDS = 120.0
+CHUNK = 10_000  # rows handled at a time where a whole table would cost memory
 
 
 def parquet_path(folder: Path) -> Path:
@@ -109,14 +110,18 @@ def read_ledger(folder: Path, schema: pa.Schema | None = None) -> pa.Table:
 
     Without `schema` it is the one the parquet file or the journal's first row shows.
     """
-    schema = schema or ledger_schema(folder)
-    tables = []
+    table = all_rows(folder, schema or ledger_schema(folder))
+    return table.take(pa.array(last_of_each(table), pa.int64())).combine_chunks()
+
+
+def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
+    """The rows of the parquet file, then those of the journal."""
+    tables = [schema.empty_table()]
     if parquet_path(folder).exists():
-        table = pq.read_table(parquet_path(folder))
-        tables.append(conform(table, schema))
+        tables.append(conform(pq.read_table(parquet_path(folder)), schema))
     if journal_path(folder).exists():
         tables.append(read_journal(journal_path(folder), schema))
-    return last_of_each(pa.concat_tables(tables)) if tables else schema.empty_table()
+    return pa.concat_tables(tables)
 
 
 def ledger_schema(folder: Path) -> pa.Schema:
@@ -127,7 +132,8 @@ def ledger_schema(folder: Path) -> pa.Schema:
         )
     if journal_path(folder).exists():
         with open(journal_path(folder), "rb") as lines:
-            return SAMPLES if b'"sharp_points"' in lines.readline() else WATERTIGHT
+            first = parse(lines.readline()) or {}
+            return SAMPLES if first.get("stage") == "samples" else WATERTIGHT
     return WATERTIGHT
 
 
@@ -144,17 +150,17 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
     """Rows of a journal; a torn line is left out."""
-    data = path.read_bytes()
-    data = data[: data.rfind(b"\n") + 1]
-    if not data.strip():
-        return schema.empty_table()
-    options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    try:
-        table = pyarrow.json.read_json(pa.BufferReader(data), parse_options=options)
-    except pa.ArrowInvalid:  # a torn line in the middle: a power cut, then a later run
-        rows = [row for line in data.splitlines() if (row := parse(line)) is not None]
-        return pa.Table.from_pylist(rows, schema=schema)
-    return conform(table, schema)
+    rows: list[dict[str, Any]] = []
+    tables = [schema.empty_table()]
+    with open(path, "rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n") and (row := parse(line)) is not None:
+                rows.append(row)
+            if len(rows) == CHUNK:
+                tables.append(pa.Table.from_pylist(rows, schema=schema))
+                rows = []
+    tables.append(pa.Table.from_pylist(rows, schema=schema))
+    return pa.concat_tables(tables)
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
@@ -166,10 +172,10 @@ def parse(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and "id" in row else None
 
 
-def last_of_each(table: pa.Table) -> pa.Table:
-    """The last row of every id, sorted by id."""
+def last_of_each(table: pa.Table) -> list[int]:
+    """Row numbers of the last row of every id, sorted by id."""
     last = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    return table.take(pa.array([last[name] for name in sorted(last)], pa.int64()))
+    return [last[name] for name in sorted(last)]
 
 
 class Ledger:
@@ -182,6 +188,7 @@ class Ledger:
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder, self.schema = folder, schema
+        self.mark = {"stage": "samples" if schema is SAMPLES else "watertight"}
         folder.mkdir(parents=True, exist_ok=True)
         self.lock = open(folder / ".ledger.lock", "w")  # noqa: SIM115 - held until close
         try:
@@ -190,11 +197,23 @@ class Ledger:
             self.lock.close()
             raise UsageError(f"another run is writing {folder}; wait for it or stop it") from None
         drop_torn_line(journal_path(folder))
-        self.table = read_ledger(folder, schema).combine_chunks()
-        self.row = {name: row for row, name in enumerate(self.table["id"].to_pylist())}
-        self.proof = {name: self.table[name].chunk(0) for name in PROOF_NAMES if self.row}
         self.journal = open(journal_path(folder), "ab", buffering=0)  # noqa: SIM115 - until close
         self.synced = self.folded = time.monotonic()
+        if os.fstat(self.journal.fileno()).st_size:
+            self.fold()  # an earlier run was killed; from here on the parquet file has all its rows
+        wanted = pa.schema([schema.field(name) for name in ("id", *PROOF_NAMES)])
+        table = wanted.empty_table()
+        self.file: pq.ParquetFile | None = None  # stays the old one when a fold replaces it
+        if parquet_path(folder).exists():
+            self.file = pq.ParquetFile(parquet_path(folder))
+            columns = [name for name in wanted.names if name in self.file.schema_arrow.names]
+            table = conform(self.file.read(columns=columns), wanted)
+        self.row = {name: row for row, name in enumerate(table["id"].to_pylist())}
+        self.proof = {
+            name: table[name].combine_chunks() if name in LONG else encode(table[name])
+            for name in PROOF_NAMES
+        }
+        self.group: tuple[int, pa.Table] = (-1, table)
 
     def known(self, name: str) -> dict[str, Any] | None:
         """What decides whether an item is done: the PROOF columns of its row, or None."""
@@ -204,8 +223,15 @@ class Ledger:
         return {column: values[row].as_py() for column, values in self.proof.items()}
 
     def row_of(self, name: str) -> dict[str, Any]:
-        """Everything an earlier run wrote about an item."""
-        found: list[dict[str, Any]] = self.table.slice(self.row[name], 1).to_pylist()
+        """Everything an earlier run wrote about an item; quick for ids in sorted order."""
+        row, group = self.row[name], 0
+        assert self.file is not None
+        while row >= self.file.metadata.row_group(group).num_rows:
+            row -= self.file.metadata.row_group(group).num_rows
+            group += 1
+        if self.group[0] != group:
+            self.group = group, conform(self.file.read_row_group(group), self.schema)
+        found: list[dict[str, Any]] = self.group[1].slice(row, 1).to_pylist()
         return found[0]
 
     def record(self, row: Mapping[str, Any]) -> None:
@@ -213,7 +239,8 @@ class Ledger:
         unknown = row.keys() - set(self.schema.names)
         if unknown:
             raise KeyError(f"the ledger has no column {', '.join(sorted(unknown))}")
-        line = json.dumps({**dict.fromkeys(self.schema.names), **row}, allow_nan=False)
+        known = {name: value for name, value in row.items() if value is not None}
+        line = json.dumps(self.mark | known, allow_nan=False, separators=(",", ":"))
         write_all(self.journal.fileno(), line.encode() + b"\n")
         now = time.monotonic()
         if now - self.synced > FSYNC_SECONDS:
@@ -229,11 +256,21 @@ class Ledger:
         if not os.fstat(self.journal.fileno()).st_size and parquet_path(self.folder).exists():
             return
         os.fsync(self.journal.fileno())
-        table = read_ledger(self.folder, self.schema)
-        with atomic_path(parquet_path(self.folder)) as temporary:
-            pq.write_table(table, temporary)
-        with atomic_path(self.folder / "ledger.csv") as temporary:
-            pyarrow.csv.write_csv(table, temporary)
+        table = all_rows(self.folder, self.schema)
+        order = pa.array(last_of_each(table), pa.int64())
+        with (
+            atomic_path(parquet_path(self.folder)) as parquet,
+            atomic_path(self.folder / "ledger.csv") as text,
+            pq.ParquetWriter(parquet, self.schema) as binary_rows,
+            pyarrow.csv.CSVWriter(text, self.schema) as text_rows,
+        ):
+            # In pieces: a sorted copy of the whole table would double the driver's memory.
+            for start in range(0, max(len(order), 1), CHUNK):
+                piece = table.take(order[start : start + CHUNK])
+                binary_rows.write_table(piece)
+                text_rows.write_table(piece)
+        del table, order
+        pa.default_memory_pool().release_unused()
         self.journal.truncate(0)
         os.fsync(self.journal.fileno())
 
@@ -241,11 +278,19 @@ class Ledger:
         """Fold unless told not to, and let go of the folder. A failed fold keeps the journal."""
         try:
             if fold:
+                self.row, self.proof = {}, {}
                 self.fold()
                 journal_path(self.folder).unlink()
         finally:
             self.journal.close()
             self.lock.close()
+            if self.file is not None:
+                self.file.close()
+
+
+def encode(column: pa.ChunkedArray) -> pa.Array:
+    """A column of few different values, as one array of references to them."""
+    return column.combine_chunks().dictionary_encode()
 
 
 def write_all(descriptor: int, data: bytes) -> None:

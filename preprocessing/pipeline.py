@@ -397,8 +397,12 @@ class Work:
     def count(self, name: str, status: str, reason: str, seconds: float) -> None:
         """Count one item and move the progress line."""
         self.summary.add(name, status, reason, seconds)
+        self.progress.update(note=self.note)
+
+    def note(self) -> str:
+        """Failures by kind and the memory in use, for the progress line."""
         kinds = [f"{n} {kind}" for kind, n in sorted(self.summary.counts.items()) if kind != "ok"]
-        self.progress.update(note="  ".join([*kinds, f"memory {psutil.virtual_memory().percent}%"]))
+        return "  ".join([*kinds, f"memory {psutil.virtual_memory().percent}%"])
 
 
 def facts_of(path: str) -> dict[str, Any]:
