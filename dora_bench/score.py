@@ -28,6 +28,7 @@ from dora_bench.metrics import (
     volume_iou,
 )
 from dora_bench.normal_error import NormalMaps, SneSettings, sharp_normal_error, truth_maps
+from dora_bench.normal_kernels import agreeing_normals
 from preprocessing.distance import TriangleTree
 from preprocessing.edge_kernels import match_half_edges
 from preprocessing.edges import salient_edges
@@ -59,8 +60,9 @@ class Surface:
 
     `mesh` has merged positions and no unused vertex. `cloud`, `normals` float64 (N,3) along a
     Morton curve, unit normals. `edge_points` (K,3) and the two face `sides` (K,2,3) at each;
-    K = 0 and `edge_tree` None without a salient edge. `real_faces` int64: the faces with an area,
-    over which `tree` is built.
+    K = 0 and `edge_tree` None without a salient edge. `tree` is over the faces with an area,
+    `real`, whose unit `face_normals` it goes with; ring_faces[ring_starts[v] : ring_starts[v + 1]]
+    are those of them around vertex v.
     """
 
     mesh: Mesh
@@ -71,7 +73,10 @@ class Surface:
     normals: np.ndarray
     point_tree: cKDTree
     tree: TriangleTree
+    real: np.ndarray
     face_normals: np.ndarray
+    ring_starts: np.ndarray
+    ring_faces: np.ndarray
     edge_points: np.ndarray
     sides: np.ndarray
     edge_tree: SegmentTree | None
@@ -180,6 +185,9 @@ def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Sur
         sides = crosses[faces] / sizes[faces][..., None]
         edge_tree = segment_tree(salient.segments)
     _, _, _, unbalanced = match_half_edges(mesh.faces, len(mesh.vertices))
+    faces = mesh.faces[real]
+    ring_starts = np.zeros(len(mesh.vertices) + 1, np.int64)
+    ring_starts[1:] = np.cumsum(np.bincount(faces.ravel(), minlength=len(mesh.vertices)))
     return Surface(
         mesh=mesh,
         closed=unbalanced == 0,
@@ -188,8 +196,11 @@ def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Sur
         cloud=cloud,
         normals=normals,
         point_tree=cKDTree(cloud),
-        tree=TriangleTree.build(Mesh(mesh.vertices, mesh.faces[real])),
+        tree=TriangleTree.build(Mesh(mesh.vertices, faces)),
+        real=faces,
         face_normals=crosses[real] / sizes[real, None],
+        ring_starts=ring_starts,
+        ring_faces=np.argsort(faces.ravel(), kind="stable") // 3,
         edge_points=edge_points,
         sides=sides,
         edge_tree=edge_tree,
@@ -248,8 +259,8 @@ def point_metrics(
 
 def surface_metrics(one: Surface, other: Surface) -> dict[str, float]:
     """Exact distances from each cloud to the other surface, and the normals found there."""
-    forward, there = to_surface(one.cloud, other)
-    backward, here = to_surface(other.cloud, one)
+    forward, there = to_surface(one.cloud, other, one.normals[:, None])
+    backward, here = to_surface(other.cloud, one, other.normals[:, None])
     return {
         "surface_cd_l1": chamfer_l1(forward, backward),
         **{f"surface_f_{t}": f_score(forward, backward, t) for t in SURFACE_THRESHOLDS},
@@ -257,10 +268,26 @@ def surface_metrics(one: Surface, other: Surface) -> dict[str, float]:
     }
 
 
-def to_surface(points: np.ndarray, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (N,) of Morton-ordered points to a surface, and its unit normal there (N,3)."""
-    distance, face, _ = surface.tree.nearest(points, np.arange(len(points)))
-    return distance, surface.face_normals[face]
+def to_surface(
+    points: np.ndarray, surface: Surface, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (N,) of Morton-ordered points to a surface, and its unit normal there (N,3).
+
+    On an edge or vertex the normal is the touching face's that agrees best with one of `wanted`
+    (N,S,3).
+    """
+    distance, face, closest = surface.tree.nearest(points, np.arange(len(points)))
+    normals = agreeing_normals(
+        closest,
+        face,
+        surface.mesh.vertices,
+        surface.real,
+        surface.face_normals,
+        surface.ring_starts,
+        surface.ring_faces,
+        np.ascontiguousarray(wanted),
+    )
+    return distance, normals
 
 
 def edge_scores(one: Surface, other: Surface) -> dict[str, float]:
@@ -280,7 +307,7 @@ def true_edge_scores(one: Surface, other: Surface) -> dict[str, float]:
     """The prediction's surface at the truth's edges; 0 where the truth has no salient edge."""
     if one.edge_tree is None:
         return {"true_edge_distance": 0.0, "true_edge_angle": 0.0}
-    distance, normals = to_surface(one.edge_points, other)
+    distance, normals = to_surface(one.edge_points, other, one.sides)
     angle = angle_to_nearer_face(normals, one.sides)
     return {
         "true_edge_distance": float(distance.mean()),
