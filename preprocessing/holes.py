@@ -107,6 +107,10 @@ def fill(
 
 
 def on_lid(points: np.ndarray, distances: np.ndarray, filling: Filling, eps: float) -> np.ndarray:
-    """True (P,) for unprojected vertices that the filling put there, not the offset."""
+    """True (P,) for unprojected vertices that the filling put there, not the offset.
+
+    Where the two meet within a quarter of eps the lid has them: on walls away from any lid the
+    filling lies about eps lower.
+    """
     raised = kernels.sample_field(points, filling.values, spacing(filling.resolution))
-    return np.asarray(raised > eps - distances)
+    return np.asarray(raised > 0.75 * eps - distances)

@@ -143,7 +143,8 @@ def offset_solid(
 ) -> tuple[Mesh, float, float]:
     """The offset solid in the normalised frame, with RMS and worst offset error.
 
-    Vertices on lids over closed holes are no part of the offset surface and are not measured.
+    Vertices on lids over closed holes, and up to two edges from one, where lid and wall meet, are
+    no part of the offset surface and are not measured.
     """
     filling = hole_filling(mesh, close_holes, eps) if close_holes else None
     if filling is None:
@@ -156,6 +157,8 @@ def offset_solid(
         surface = outer_shells(surface, field, mesh if keep_cavities else None)
         lid = on_lid(surface.vertices, distances(surface, cover, eps), filling, eps)
         surface = project(surface, cover, eps, fixed=lid)
+        for _ in range(2):
+            lid[surface.faces[lid[surface.faces].any(axis=1)]] = True
     rms, worst = offset_error(distances(surface, cover, eps)[~lid], eps)
     return Mesh(surface.vertices, surface.faces), rms, worst
 
