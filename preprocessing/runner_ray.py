@@ -142,16 +142,18 @@ def start_ray(slots: int, address: str | None) -> bool:
         os.environ.setdefault(name, value)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is not None:
-        ray.init(address=address, **common)
-    else:
-        ray.init(
-            address="local",
-            num_cpus=slots,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            **common,
-        )
+    local: dict[str, Any] = {
+        "num_cpus": slots,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+    try:
+        if address is not None:
+            ray.init(address=address, **common)
+        else:
+            ray.init(address="local", **local, **common)
+    except SystemExit as stop:  # how Ray's own SIGTERM handler ends us while it starts
+        raise KeyboardInterrupt from stop
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts its own in place: exit code 15
     return True
