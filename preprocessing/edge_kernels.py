@@ -10,7 +10,7 @@ BOUNDARY, NONMANIFOLD, COLLAPSED = -1, -2, -3
 LONGEST_WALK = 64  # slivers crossed one after the other before an edge is left out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def match_half_edges(faces, vertex_count):  # type: ignore[no-untyped-def]
     """The half-edge on the other side of each, and counts of odd edges.
 
@@ -76,7 +76,7 @@ def match_half_edges(faces, vertex_count):  # type: ignore[no-untyped-def]
     return mates, boundary, nonmanifold, unbalanced
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def face_shapes(vertices, faces, flat_height, cap_height, cap_sine):  # type: ignore[no-untyped-def]
     """Normals float64 (F,3), longest half-edge int64 (F,), and whether a face is degenerate (F,).
 
@@ -128,7 +128,7 @@ def face_shapes(vertices, faces, flat_height, cap_height, cap_sine):  # type: ig
     return normals, longest, degenerate
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def real_side(h, faces, mates, longest, degenerate):  # type: ignore[no-untyped-def]
     """The real face that half-edge `h` looks at, and whether windings disagreed on the way.
 
@@ -153,7 +153,7 @@ def runs_alike(h, g, faces):  # type: ignore[no-untyped-def]
     return faces[h // 3, h % 3] == faces[g // 3, g % 3]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def sharp_edges(vertices, faces, mates, normals, longest, degenerate, angle):  # type: ignore[no-untyped-def]
     """Half-edges whose dihedral angle exceeds `angle` degrees, one of each pair.
 

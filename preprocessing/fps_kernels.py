@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def select_farthest(  # type: ignore[no-untyped-def]
     x, y, z, index, offsets, count, start
 ):

@@ -14,7 +14,7 @@ def spread(value):  # type: ignore[no-untyped-def]
     return (value | (value << np.uint64(2))) & np.uint64(0x1249249249249249)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def morton_codes(points, low, scale, bits):  # type: ignore[no-untyped-def]
     """Codes uint64 (N,) of points (N,3): cell = (point - low) * scale, clipped to `bits` bits."""
     codes = np.empty(len(points), np.uint64)
@@ -29,7 +29,7 @@ def morton_codes(points, low, scale, bits):  # type: ignore[no-untyped-def]
     return codes
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def radix_argsort(codes, bits):  # type: ignore[no-untyped-def]
     """Stable order int64 (N,) of uint64 codes that use their low `bits` bits, 11 bits a pass."""
     total = len(codes)

@@ -6,6 +6,7 @@ draw is seeded by (seed, item id, stage), and that a mesh without salient edges 
 salient cloud instead of a crash.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,13 +66,15 @@ def sample_shape(
         raise ValueError(
             f"points // 2 must be from 1 to the {supervision.dense} dense points, not {count}"
         )
-    edges = salient_edges(mesh, angle)
-    dense, dense_normals, _ = sample_surface(
-        mesh, supervision.dense, generator(seed, item_id, "surface")
-    )
-    order = farthest_points(dense, count)
-    coarse = np.concatenate([dense[order], dense_normals[order]], axis=1)
-    sharp = salient_cloud(mesh, edges, count, generator(seed, item_id, "salient"), edge_spread)
+    # The two clouds know nothing of each other, and their kernels release the interpreter lock.
+    with ThreadPoolExecutor(1) as beside:
+        uniform = beside.submit(
+            uniform_cloud, mesh, supervision.dense, count, generator(seed, item_id, "surface")
+        )
+        edges = salient_edges(mesh, angle)
+        sharp = salient_cloud(mesh, edges, count, generator(seed, item_id, "salient"), edge_spread)
+        sharp_rows, sharp_order = shuffled_cloud(sharp, generator(seed, item_id, "shuffle-salient"))
+        dense, coarse_rows, coarse_order = uniform.result()
 
     queries = {
         "sharp_near": with_noise(
@@ -83,8 +86,6 @@ def sample_shape(
         "space": generator(seed, item_id, "space").uniform(-BOUND, BOUND, (supervision.space, 3)),
     }
     shuffle = generator(seed, item_id, "shuffle")
-    coarse_rows, coarse_order = shuffled_cloud(coarse, shuffle)
-    sharp_rows, sharp_order = shuffled_cloud(sharp, shuffle)
     sample = Sample(
         coarse_surface=coarse_rows,
         sharp_surface=sharp_rows,
@@ -108,6 +109,19 @@ def sample_shape(
     )
     check_sample(sample)
     return sample
+
+
+def uniform_cloud(
+    mesh: Mesh, dense: int, count: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`dense` area-weighted points thinned to `count` by farthest point sampling.
+
+    Returns (dense points float64 (dense,3), rows and order as `shuffled_cloud`).
+    """
+    points, normals, _ = sample_surface(mesh, dense, generator)
+    chosen = farthest_points(points, count)
+    cloud = np.concatenate([points[chosen], normals[chosen]], axis=1)
+    return points, *shuffled_cloud(cloud, generator)
 
 
 def sample_surface(
