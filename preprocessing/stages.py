@@ -97,17 +97,14 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     if plan.watertight is None:
         assert plan.samples is not None
         folder = Path(plan.samples_folder)
-        result["samples"] = make_sample(plan.samples, mesh, folder, task.id, task.eps, None)
+        result["samples"] = make_sample(plan.samples, mesh, folder, task.id, task.eps)
         return result
     solid, result["watertight"] = make_solid(plan.watertight, mesh, plan.watertight_folder, task.id)
     if plan.samples is not None:
         folder = Path(plan.samples_folder)
-        source = offset_source(plan.watertight, mesh, solid)
         eps = plan.watertight.eps
         try:
-            columns = make_sample(
-                plan.samples, as_written(solid.mesh), folder, task.id, eps, source
-            )
+            columns = make_sample(plan.samples, as_written(solid.mesh), folder, task.id, eps)
         except MeshError as error:  # the watertight mesh stands; its sample does not
             columns = {"status": "failed", "reason": error.reason, "detail": error.message}
         result["samples"] = columns
@@ -192,7 +189,6 @@ def make_sample(
     folder: Path,
     name: str,
     eps: float | None,
-    source: "Mesh | None",
 ) -> dict[str, Any]:
     """Sample a watertight mesh, write the file, return its columns. Raises MeshError."""
     from .sampling import Supervision, sample_shape
@@ -248,19 +244,6 @@ def sample_columns(sample: "Sample") -> dict[str, Any]:
         "near_points": len(sample.coarse_near) + len(sample.sharp_near),
         "space_points": len(sample.space),
     }
-
-
-def offset_source(settings: WatertightSettings, mesh: "Mesh", solid: "Watertight") -> "Mesh | None":
-    """The input in the normalised frame, where distance to it minus eps is the exact distance.
-
-    That holds for the plain offset surface alone: not where holes were closed, faces decimated, or
-    another method moved the surface.
-    """
-    from .mesh import Mesh
-
-    if settings.method != "offset" or settings.close_holes is not None or settings.simplify:
-        return None
-    return Mesh(solid.transform.apply(mesh.vertices), mesh.faces)
 
 
 def as_written(mesh: "Mesh") -> "Mesh":
