@@ -42,7 +42,8 @@ class TriangleTree:
         triangles = mesh.triangles
         if not np.isfinite(triangles).all():
             raise MeshError("not-finite", "a vertex of the mesh is not finite")
-        order = split_order(*np.ascontiguousarray(triangles.mean(axis=1).T), LEAF)
+        x, y, z = np.ascontiguousarray(triangles.mean(axis=1).T)
+        order = split_order(x, y, z, LEAF)
         triangles = triangles[order]
         leaves = 1 << max(0, (-(-len(order) // LEAF) - 1).bit_length())
         boxes = build_boxes(triangles, LEAF, leaves)
