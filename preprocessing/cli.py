@@ -35,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+UnusedSeed = Annotated[
+    int, typer.Option("--seed", min=0, help="For symmetry: no method here draws at random.")
+]
 Eps = Annotated[
     str, typer.Option(help="Offset in the normalised frame, [-1, 1]: 2/512 or a decimal.")
 ]
@@ -93,6 +96,7 @@ def watertight(
     keep_cavities: KeepCavities = False,
     close_holes: CloseHoles = None,
     simplify: Simplify = None,
+    seed: UnusedSeed = 0,
     workers: Workers = 0,
     executor: Executor = "auto",
     ray_address: RayAddress = None,

@@ -65,7 +65,12 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a preset; the same command again goes on where it stopped."""
+    """Train a preset; the same command again goes on where it stopped.
+
+    \b
+    Example:
+      dora-vae train --preset tiny --data prepared/samples --out runs/tiny
+    """
     from vae.config import override
     from vae.config import preset as named
     from vae.train import train as run
@@ -96,7 +101,12 @@ def encode(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A shape to latents: mean, log-variance and token positions as safetensors."""
+    """A shape to latents: mean, log-variance and token positions as safetensors.
+
+    \b
+    Example:
+      dora-vae encode car.safetensors --model runs/tiny --tokens 1024 --out car.latents.safetensors
+    """
     from vae.latents import check_draw, encode_shape, write_latents
 
     with usage_errors(), stdout_for_results_only():
@@ -124,7 +134,12 @@ def decode(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Latents to a mesh in the normalised frame."""
+    """Latents to a mesh in the normalised frame.
+
+    \b
+    Example:
+      dora-vae decode car.latents.safetensors --model runs/tiny --out car.ply
+    """
     from preprocessing.mesh import save_mesh
     from vae.latents import read_latents, redrawn
     from vae.reconstruct import decode_latents
@@ -151,7 +166,12 @@ def reconstruct(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A shape through the model and back to a mesh in the normalised frame."""
+    """A shape through the model and back to a mesh in the normalised frame.
+
+    \b
+    Example:
+      dora-vae reconstruct car.glb --model runs/tiny --tokens 4096 --out car.ply
+    """
     from preprocessing.mesh import save_mesh
     from vae.latents import check_draw
     from vae.reconstruct import reconstruct as run
@@ -184,7 +204,12 @@ def convert(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A published .ckpt to safetensors and config, or ours to a published .ckpt; bit for bit."""
+    """A published .ckpt to safetensors and config, or ours to a published .ckpt; bit for bit.
+
+    \b
+    Example:
+      dora-vae convert dora_vae_1_1.ckpt --out runs/v1.1
+    """
     from vae.checkpoint import convert as run
 
     with usage_errors(), stdout_for_results_only():
