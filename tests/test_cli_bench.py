@@ -1,0 +1,90 @@
+"""dora-bench as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dora_bench.metrics import METRICS
+from preprocessing.mesh import Mesh, save_mesh
+from preprocessing.shapes import box, sphere
+
+FEW = ("--points", "2000")
+
+
+def dora_bench(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", "from dora_bench.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    cube = box().mesh
+    big = Mesh(cube.vertices * 50 + 10, cube.faces)  # any frame: the truth's box sets it
+    save_mesh(big, tmp_path / "truth/parts/box.obj")
+    save_mesh(sphere().mesh, tmp_path / "truth/ball.ply")
+    save_mesh(big, tmp_path / "prediction/parts/box.stl")
+    return tmp_path / "truth", tmp_path / "prediction"
+
+
+def test_score_of_two_meshes_is_one_flat_object(folders: tuple[Path, Path]) -> None:
+    truth, prediction = folders
+    done = dora_bench(
+        "score", truth / "parts/box.obj", prediction / "parts/box.stl", *FEW, "--json"
+    )
+    found = json.loads(done.stdout)
+    assert set(METRICS) <= set(found)
+    assert found["surface_cd_l1"] == pytest.approx(0, abs=1e-6)
+    assert (found["iou"], found["pred_watertight"]) == (pytest.approx(1, abs=1e-4), True)
+
+
+def test_score_of_two_folders_counts_what_is_missing(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    done = dora_bench("score", *folders, *FEW, "--out", tmp_path / "rows.csv", code=3)
+    rows = pd.read_csv(tmp_path / "rows.csv").set_index("id")
+    assert rows["status"].to_dict() == {"ball": "failed", "parts/box": "ok"}
+    assert rows.loc["ball", "surface_cd_l1"] == METRICS["surface_cd_l1"].worst
+    assert "there is no prediction" in done.stdout
+
+
+def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    suite, results = tmp_path / "suite", tmp_path / "results"
+    built = json.loads(dora_bench("build", folders[0], "--out", suite, "--json").stdout)
+    assert built["counts"] == {"L0": 1, "L1": 1}
+    common = ("--suite", suite, "--out", results, *FEW, "--resolution", 32)
+    for model in ("identity", "voxel-32"):
+        done = dora_bench("eval", "--model", model, *common, "--json")
+        assert json.loads(done.stdout)["n_ok"] == 2
+    dora_bench("eval", "--model", "identity", "--suite", suite, "--out", results, code=2)
+    done = dora_bench("compare", results / "identity", results / "voxel-32", "--json")
+    versus = json.loads(done.stdout)["metrics"][0]
+    assert (versus["first_better"], versus["second_better"]) == (2, 0)
+    dora_bench("leaderboard", results, "--out", tmp_path / "site")
+    assert (tmp_path / "site/index.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("eval", "--model", "identiy", "--suite", "."), "no suite here"),
+        (("eval", "--model", "identity", "--tokens", "many"), "whole numbers"),
+        (("eval", "--model", "identity", "--align", "icp"), "use one of none, bbox"),
+        (("score", "nowhere.ply", "there.ply"), "no such file"),
+        (("leaderboard", "nowhere", "--out", "x"), "no results.json"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> None:
+    done = dora_bench(*arguments, code=2)
+    assert message in done.stderr
+    assert done.stderr.count("\n") <= 2
