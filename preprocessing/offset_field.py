@@ -10,7 +10,7 @@ from preprocessing.memory import available_memory
 from preprocessing.mesh import Mesh, MeshError
 
 # Measured peak of a whole run over the bricks and the (triangle, brick) pairs it made.
-BYTES_PER_BRICK, BYTES_PER_PAIR = 25_000, 8
+BYTES_PER_BRICK, BYTES_PER_PAIR = 13_000, 8
 
 
 @dataclass(frozen=True)
