@@ -8,7 +8,9 @@ import numpy as np
 
 from preprocessing import projection_kernels
 from preprocessing.audit import offset_error, topology
+from preprocessing.brick_kernels import triangle_records
 from preprocessing.bricks import HALF_WIDTH, spacing
+from preprocessing.compiling import announce_compilation
 from preprocessing.distance import unsigned_distance
 from preprocessing.holes import fill, hole_filling, on_lid
 from preprocessing.isosurface import BrickSurface, extract_surface
@@ -96,6 +98,7 @@ def make_watertight(
     resolution = default_resolution(eps) if resolution is None else resolution
     check_settings(eps, resolution, method, keep_cavities, close_holes)
     normalised, transform = normalise(mesh)
+    announce_compilation(triangle_records)
     if method == "offset":
         solid, rms, worst = offset_solid(normalised, eps, resolution, keep_cavities, close_holes)
     else:
