@@ -103,9 +103,6 @@ def _score_arrays(items: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np
         raise ValueError(f"item {items['id'].iloc[row]!r}: {names[column]} is infinite")
     missing = pd.DataFrame(np.isnan(scored[ok]), index=items["id"][ok], columns=names)
     lacks = missing.groupby(level=0).any().reindex(items["id"], fill_value=False).to_numpy(bool)
-    if "salient_edges" in items:
-        edge_metrics = np.array(["edge" in name for name in names], bool)
-        lacks = lacks | (items["salient_edges"] == 0).to_numpy()[:, None] & edge_metrics
     worst = np.array([METRICS[name].worst for name in names])
     counted = np.where(ok[:, None], scored, np.where(lacks, np.nan, worst))
     return scored, counted

@@ -81,11 +81,14 @@ def test_nothing_but_failures_has_no_mean_and_the_worst_twin() -> None:
 
 
 def test_a_metric_an_item_does_not_have_is_left_out_for_failures_of_it_too() -> None:
-    items = frame([0.9, 0.8, np.nan], ["ok", "ok", "failed"], salient_edges=[0, 40, 0])
+    items = frame([0.9, 0.8, np.nan], ["ok", "ok", "failed"])
+    items["id"] = ["smooth", "sharp", "smooth"]
+    items["tokens"] = [64, 64, 256]
     items["edge_f_0.01"] = [np.nan, 0.5, np.nan]
-    summary = aggregate(items)["64"]["all"]
-    assert summary["edge_f_0.01"]["mean"] == summary["edge_f_0.01"]["mean_failures_worst"] == 0.5
-    assert summary["iou"]["mean_failures_worst"] == pytest.approx(1.7 / 3)
+    summary = aggregate(items)
+    assert summary["64"]["all"]["edge_f_0.01"]["mean_failures_worst"] == 0.5
+    assert summary["256"]["all"]["edge_f_0.01"]["mean_failures_worst"] is None
+    assert summary["256"]["all"]["iou"]["mean_failures_worst"] == METRICS["iou"].worst
 
 
 def test_groups_are_levels_and_splits_and_their_items_add_up() -> None:
