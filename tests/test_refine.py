@@ -47,10 +47,10 @@ def dense(field, resolution: int) -> BrickField:
 
 
 @pytest.mark.parametrize("sdf", [sphere(0.8), plate, ring, two])
-@pytest.mark.parametrize("resolution", [64, 128, 100])
-def test_equals_the_dense_grid(sdf, resolution: int) -> None:
-    field = Counted(sdf, 0.015)
-    bricks, count = read_field(field, resolution, unit=0.015)
+@pytest.mark.parametrize(("resolution", "unit"), [(128, 0.015), (100, 0.015), (96, 0.05)])
+def test_equals_the_dense_grid(sdf, resolution: int, unit: float) -> None:
+    field = Counted(sdf, unit)
+    bricks, count = read_field(field, resolution, unit=unit)
     assert field.count == count
     read, full = extract_isosurface(bricks), extract_isosurface(dense(field, resolution))
     assert len(read.faces) == len(full.faces)
@@ -61,9 +61,10 @@ def test_equals_the_dense_grid(sdf, resolution: int) -> None:
     assert np.array_equal(rows(read.vertices), rows(full.vertices))
 
 
+@pytest.mark.parametrize("unit", [0.015, 0.05])
 @pytest.mark.parametrize(("resolution", "times"), [(256, 20), (512, 60)])
-def test_asks_a_fraction(resolution: int, times: int) -> None:
-    _, count = read_field(Counted(two, 0.015), resolution, unit=0.015)
+def test_asks_a_fraction(resolution: int, times: int, unit: float) -> None:
+    _, count = read_field(Counted(two, unit), resolution, unit=unit)
     assert times * count < (resolution + 1) ** 3
 
 

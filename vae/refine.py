@@ -1,6 +1,6 @@
 """Coarse-to-fine reading of a field: ask for values only where its zero surface can be.
 
-A grid of at most 95 cells per axis is asked densely. Each further level halves the cell: corners
+A coarse grid (24 to 95 cells an axis) is asked densely. Each further level halves the cell: corners
 of cells whose parent changes sign are asked; while cells are coarse, so are those whose parent is
 near zero with no change of sign beside it (a part thinner than a cell). The rest is interpolated.
 Then, until nothing changes, every cell that changes sign has its interpolated corners asked as
@@ -19,6 +19,7 @@ from preprocessing.isosurface import open_neighbours
 
 Field = Callable[[np.ndarray], np.ndarray]
 COARSEST = 48  # cells per axis: the dense level has this many at least, below twice as many
+WIDE, COARSEST_WIDE = 0.04, 24  # a field that tells distances up to WIDE is read from coarser cells
 # Below this cell the sign alone decides: what is thinner was not in the training offsets either.
 FINE_ENOUGH = 2 * HALF_WIDTH / 200
 
@@ -48,8 +49,9 @@ def read_field(
     below half of the largest magnitude are. A resolution with few factors of two is read on a
     finer coarsest grid. Raises FieldError when a value is not finite.
     """
+    coarsest = COARSEST_WIDE if unit is not None and unit >= WIDE else COARSEST
     halvings = 0
-    while resolution % 2 ** (halvings + 1) == 0 and resolution >> (halvings + 1) >= COARSEST:
+    while resolution % 2 ** (halvings + 1) == 0 and resolution >> (halvings + 1) >= coarsest:
         halvings += 1
     asker = Asker(field)
     level = dense_level(asker, resolution >> halvings)
