@@ -84,6 +84,8 @@ def train(
     TrainError and DataError before the first step, Diverged when the loss stops being a number.
     """
     settings, out = config.train, Path(out)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     samples = find_samples(data)
     accelerator = Accelerator(
         cpu=device == "cpu",
