@@ -25,7 +25,7 @@ TRAINED_ON = ("bone", "cow", "001-gear", "003-l_bracket")
 GENERATED = 11
 # Small clouds and many steps: what brings four shapes to a recognisable state in three minutes.
 TRAINING = (
-    "steps=900 warmup=30 kl_warmup=200 init_scale=0.25 coarse_points=512 sharp_points=512 "
+    "steps=1200 warmup=30 kl_warmup=200 init_scale=0.25 coarse_points=512 sharp_points=512 "
     "coarse_near=384 space=512 sharp_near=256 token_lengths=64,128,256 token_weights=0.5,0.4,0.1"
 )
 
