@@ -23,11 +23,6 @@ OUT = Path("demo")
 PACKAGED = ("airplane.obj", "bone.ply", "bunny10k_textured.obj", "cow.obj", "rangemaps/face000.ply")
 TRAINED_ON = ("bone", "cow", "001-gear", "003-l_bracket")
 GENERATED = 11
-# Small clouds and many steps: what brings four shapes to a recognisable state in three minutes.
-TRAINING = (
-    "steps=1200 warmup=30 kl_warmup=200 init_scale=0.25 coarse_points=512 sharp_points=512 "
-    "coarse_near=384 space=512 sharp_near=256 token_lengths=64,128,256 token_weights=0.5,0.4,0.1"
-)
 
 
 @dataclass(frozen=True)
@@ -47,13 +42,13 @@ def main() -> None:
     commands = {
         "prepare": f"dora-prep run {OUT / 'meshes'} --out {prep} --eps 2/128 --points 16384",
         "train": f"dora-vae train --preset tiny --data {prep / 'samples/train'} --out {run}"
-        + "".join(f" --set {setting}" for setting in TRAINING.split()),
+        " --set steps=1200",
         "build suite": f"dora-bench build {prep / 'watertight'} --out {suite}",
     }
     for model in (str(run), "identity", "voxel-64"):
         commands[f"eval {Path(model).name}"] = (
             f"dora-bench eval --model {model} --tokens 64,256,1024 --suite {suite}"
-            f" --resolution 128 --points 100000 --out {results}"
+            f" --resolution 96 --points 100000 --out {results}"
         )
     commands["leaderboard"] = f"dora-bench leaderboard {results} --out {page}"
     for name, command in commands.items():
