@@ -122,7 +122,12 @@ def fetch(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Download the published Dora-bench (12 GB), check its sha256 and make it a suite."""
+    """Download the published Dora-bench (12 GB), check its sha256 and make it a suite.
+
+    \b
+    Example:
+      dora-bench fetch --out suites/dora-bench-256
+    """
     from .fetch import fetch_suite
     from .mini_suite import cache_folder
 
@@ -278,7 +283,12 @@ def compare_command(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Compare two models item by item: wins, losses, and a sign test."""
+    """Compare two models item by item: wins, losses, and a sign test.
+
+    \b
+    Example:
+      dora-bench compare results/tiny results/voxel-64 --tokens 1024,0
+    """
     from dataclasses import asdict
 
     import pandas as pd
@@ -317,14 +327,23 @@ def leaderboard(
     ],
     out: Out,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
-    """Write the tables (CSV, Markdown, JSON) and the page, index.html, that needs no server."""
+    """Write the tables (CSV, Markdown, JSON) and the page, index.html, that needs no server.
+
+    \b
+    Example:
+      dora-bench leaderboard results --out site
+    """
     from .leaderboard import write_leaderboard
 
     with stdout_for_results_only():
         write_leaderboard(results, out)
-    if not quiet:
-        typer.echo(f"page: {(out / 'index.html').resolve().as_uri()}")
+    page = (out / "index.html").resolve().as_uri()
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "page": page}))
+    elif not quiet:
+        typer.echo(f"page: {page}")
 
 
 def parse_tokens(text: str, least: int = 1) -> list[int]:

@@ -74,6 +74,13 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("command", ["preprocessing.cli", "vae.cli", "dora_bench.cli"])
+def test_every_command_shows_an_example(command: str) -> None:
+    app = importlib.import_module(command).app
+    for registered in app.registered_commands:
+        assert "Example" in registered.callback.__doc__, registered.callback.__name__
+
+
 def test_version_is_the_one_in_pyproject() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert version("dora-bench") == declared
