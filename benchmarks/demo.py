@@ -48,7 +48,7 @@ def main() -> None:
     for model in (str(run), "identity", "voxel-64"):
         commands[f"eval {Path(model).name}"] = (
             f"dora-bench eval --model {model} --tokens 64,256,1024 --suite {suite}"
-            f" --resolution 96 --points 100000 --out {results}"
+            f" --resolution 64 --points 100000 --out {results}"
         )
     commands["leaderboard"] = f"dora-bench leaderboard {results} --out {page}"
     for name, command in commands.items():
