@@ -56,8 +56,6 @@ def test_train_stops_and_goes_on(run, tmp_path: Path) -> None:
     code, out, err = run(*arguments, "--steps", 3, "--json")
     assert code == 0, err
     assert set(json.loads(out)) >= {"run", "loss", "iou", "tokens"}
-    assert "train 3/3" in err
-    assert "samples/s" in err
     code, out, _ = run(*arguments, "--steps", 5, "--quiet")
     assert (code, out) == (0, "")
     assert len((tmp_path / "run/log.csv").read_text().splitlines()) == 6

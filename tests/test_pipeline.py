@@ -278,7 +278,7 @@ def disturb(shapes: Path, out: Path, executor: str, kind: str, draw: random.Rand
     """Start a run, kill -9 one of its processes at a random moment; whether there was one."""
     process = start(shapes, out, executor)
     driver = psutil.Process(process.pid)
-    deadline = time.monotonic() + draw.uniform(1.5, 6.0 if executor == "ray" else 4.0)
+    deadline = time.monotonic() + draw.uniform(0.2, 4.0 if executor == "ray" else 1.5)
     hit = False
     while process.poll() is None and not hit:
         time.sleep(0.01)

@@ -13,7 +13,7 @@ from preprocessing.shapes import cylinder, gear
 ROOT = Path(__file__).parent.parent
 # The same commands with less work: options appended, none taken away.
 CHEAPER = {
-    "dora-prep run": "--near 4000 --space 2000 --points 8192",
+    "dora-prep run": "--near 20000 --space 2000 --points 8192",
     "dora-vae train": "--steps 2 --set batch=1",
     "dora-vae reconstruct": "--resolution 32",
     "dora-bench eval": "--resolution 32 --points 2000",
