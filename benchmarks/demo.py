@@ -17,12 +17,12 @@ from pathlib import Path
 import pandas as pd
 
 from preprocessing.mesh import save_mesh
-from preprocessing.shapes import generate_shapes
+from preprocessing.shapes import gear, generate_shapes, l_bracket
 
 OUT = Path("demo")
 PACKAGED = ("airplane.obj", "bone.ply", "bunny10k_textured.obj", "cow.obj", "rangemaps/face000.ply")
-TRAINED_ON = ("bone", "cow", "001-gear", "003-l_bracket")
-GENERATED = 11
+TRAINED_ON = ("bone", "cow", "gear", "l_bracket")
+GENERATED = 9
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def main() -> None:
     commands = {
         "prepare": f"dora-prep run {OUT / 'meshes'} --out {prep} --eps 2/128 --points 16384",
         "train": f"dora-vae train --preset tiny --data {prep / 'samples/train'} --out {run}"
-        " --set steps=1200",
+        " --set steps=900",
         "build suite": f"dora-bench build {prep / 'watertight'} --out {suite}",
     }
     for model in (str(run), "identity", "voxel-64"):
@@ -67,7 +67,7 @@ def collect() -> None:
         target = OUT / "meshes" / group(source.stem) / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-    for shape in generate_shapes(GENERATED, seed=0):
+    for shape in (gear(), l_bracket(), *generate_shapes(GENERATED, seed=0)):
         save_mesh(shape.mesh, OUT / "meshes" / group(shape.id) / f"{shape.id}.glb")
 
 
