@@ -47,7 +47,9 @@ def load_model(path: str | Path, *, heads: int | None = None) -> DoraVAE:
     with torch.device("meta"):
         model = DoraVAE(config)
     check_names(tensors, model.state_dict(), path)
-    model.load_state_dict({k: v.float() for k, v in tensors.items()}, assign=True)
+    # Copied: see `vae.model` on memory that is not torch's own.
+    owned = {k: v.to(torch.float32, copy=True) for k, v in tensors.items()}
+    model.load_state_dict(owned, assign=True)
     return model.requires_grad_(True).eval()
 
 

@@ -104,7 +104,7 @@ class StepData(Dataset[Batch]):
             generator = seeds.generator(train.seed, f"{position}\0{item_id}", "window")
             ids.append(item_id)
             items.append(read_item(item_id, path, self.config, tokens, generator))
-        columns = {name: torch.from_numpy(np.stack([i[name] for i in items])) for name in items[0]}
+        columns = {name: torch.tensor(np.stack([i[name] for i in items])) for name in items[0]}
         return Batch(ids=ids, space=data.space, **columns)
 
 

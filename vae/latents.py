@@ -152,7 +152,7 @@ class Latents:
             return self.mean
         noise = generator(self.seed, self.item_id, "posterior")
         drawn = noise.standard_normal(tuple(self.mean.shape), np.float32)
-        return self.mean + torch.exp(0.5 * self.logvar) * torch.from_numpy(drawn)
+        return self.mean + torch.exp(0.5 * self.logvar) * torch.tensor(drawn)
 
 
 @torch.inference_mode()
@@ -175,15 +175,15 @@ def encode_shape(
     rows = clouds.rows(tokens)
     device = model.device
     found: Posterior = model.encode(
-        torch.from_numpy(clouds.coarse)[None].to(device),
-        torch.from_numpy(clouds.sharp)[None].to(device),
+        torch.tensor(clouds.coarse)[None].to(device),
+        torch.tensor(clouds.sharp)[None].to(device),
         query_index=(batched(rows[0], device), batched(rows[1], device)),
     )
     positions = np.concatenate([clouds.coarse[rows[0], :3], clouds.sharp[rows[1], :3]])
     return Latents(
         mean=found.mean[0].float().cpu(),
         logvar=found.logvar[0].float().cpu(),
-        positions=torch.from_numpy(positions),
+        positions=torch.tensor(positions),
         salient=len(rows[1]),
         draw=posterior,
         seed=seed,
@@ -240,7 +240,9 @@ def read_latents(path: str | Path) -> Latents:
             metadata = json.loads((handle.metadata() or {}).get("latents", "{}"))
             if metadata.get("format") != FORMAT:
                 raise LatentsError(f"{path}: not a latents file; `dora-vae encode` writes them")
-            arrays = {name: handle.get_tensor(name) for name in ("mean", "logvar", "positions")}
+            # Copied: see `vae.model` on memory that is not torch's own.
+            names = ("mean", "logvar", "positions")
+            arrays = {name: handle.get_tensor(name).clone() for name in names}
     except SafetensorError as error:
         raise LatentsError(f"{path}: not a latents file ({error})") from error
     return Latents(

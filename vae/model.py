@@ -5,6 +5,8 @@ Notable:
 - q, k and v of a head lie side by side in the fused projections (head-major), not all q first.
 - Tokens have no positional encoding: what a latent knows of its place is in its feature.
 - The decoder's keys and values depend on the latents only; `keys` computes them once per shape.
+- Numbers from a file or from NumPy are copied into torch's own memory: the last bit of a matrix
+  product follows the alignment of its arguments, which only torch's allocator holds constant.
 """
 
 from __future__ import annotations

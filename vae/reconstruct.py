@@ -86,7 +86,7 @@ def decoded_field(model: DoraVAE, latents: Latents) -> Field:
     def field(points: np.ndarray) -> np.ndarray:
         values = np.empty(len(points), np.float32)
         for begin in range(0, len(points), chunk):
-            part = torch.from_numpy(points[begin : begin + chunk]).to(model.device)
+            part = torch.tensor(points[begin : begin + chunk]).to(model.device)
             values[begin : begin + chunk] = model.query(keys, part[None])[0].float().cpu().numpy()
         return values
 

@@ -17,8 +17,8 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,6 @@ def train(
     TrainError and DataError before the first step, Diverged when the loss stops being a number.
     """
     settings, out = config.train, Path(out)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     samples = find_samples(data)
     accelerator = Accelerator(
         cpu=device == "cpu",
@@ -111,6 +109,7 @@ def train(
     )
     silent = quiet or not accelerator.is_main_process
     with (
+        torch_threads(settings.threads),
         Progress(last_step - state.step, "train", silent) as progress,
         Log(out, state.step, accelerator) as log,
     ):
@@ -138,6 +137,18 @@ def train(
     save(accelerator, out, config, model, optimizer, averaged, state)
     accelerator.end_training()
     return figures
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """`count` threads for torch on the CPU while inside, 0 for as many as there are; put back
+    after, since the last bit of a later result can follow the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def build(config: VAEConfig) -> tuple[DoraVAE, torch.optim.Optimizer]:
