@@ -37,7 +37,7 @@ def main() -> None:
     """Run the chain into demo/ and print the table, the stage times and where the page is."""
     shutil.rmtree(OUT, ignore_errors=True)
     stages = [timed("collect meshes", collect)]
-    prep, suite, run = OUT / "prep", OUT / "suite", OUT / "run"
+    prep, suite, run = OUT / "prep", OUT / "suite", OUT / "tiny"
     results, page = OUT / "results", OUT / "leaderboard"
     commands = {
         "prepare": f"dora-prep run {OUT / 'meshes'} --out {prep} --eps 2/128 --points 16384",
@@ -48,7 +48,7 @@ def main() -> None:
     for model in (str(run), "identity", "voxel-64"):
         commands[f"eval {Path(model).name}"] = (
             f"dora-bench eval --model {model} --tokens 64,256,1024 --suite {suite}"
-            f" --resolution 64 --points 100000 --out {results}"
+            f" --resolution 64 --points 50000 --out {results}"
         )
     commands["leaderboard"] = f"dora-bench leaderboard {results} --out {page}"
     for name, command in commands.items():

@@ -38,7 +38,12 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What one step reads: points per cloud, supervision points per pool, token lengths."""
+    """What one step reads: points per cloud, supervision points per pool, token lengths.
+
+    mean_share: of the items whose posterior mean is decoded in place of a sample. With few shapes
+    latents can carry next to nothing, and a decoder that has seen only noise there misreads the
+    mean (one CAD part: IoU 0.98 from samples, 0.50 from the mean). The published recipe has none.
+    """
 
     coarse_points: int = 32768
     sharp_points: int = 32768
@@ -49,6 +54,7 @@ class DataConfig:
     token_weights: tuple[float, ...] = (0.1, 0.1, 0.1, 0.1, 0.1, 0.3, 0.2)
     rotate: bool = True
     mirror_probability: float = 0.75
+    mean_share: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.token_lengths) != len(self.token_weights):
@@ -132,11 +138,12 @@ TINY = VAEConfig(
         token_weights=(0.5, 0.4, 0.1),
         rotate=False,
         mirror_probability=0.0,
+        mean_share=0.25,
     ),
     train=TrainConfig(
         steps=3000,
         batch=4,
-        lr=7e-4,
+        lr=5e-4,
         warmup=30,
         init_scale=0.25,
         ema=0.99,
@@ -161,6 +168,7 @@ SMALL = VAEConfig(
         space=4096,
         token_lengths=(256, 512, 1024, 2048),
         token_weights=(0.3, 0.3, 0.3, 0.1),
+        mean_share=0.25,
     ),
     train=TrainConfig(
         steps=200_000, batch=16, lr=3e-4, warmup=1000, init_scale=0.25, checkpointing=False

@@ -142,6 +142,9 @@ def read_item(
     turn = draw_pose(config, generator)
     for name, rows in arrays.items():
         arrays[name] = posed(rows, turn)
+    noise = generator.standard_normal((tokens, config.model.embed), np.float32)
+    if generator.random() < data.mean_share:
+        noise[:] = 0
     return {
         "coarse": arrays["coarse_surface"],
         "sharp": arrays["sharp_surface"],
@@ -149,7 +152,7 @@ def read_item(
         "near": np.concatenate([arrays["coarse_near"], arrays["space"]]),
         "sharp_near": arrays["sharp_near"],
         "sharp_present": np.asarray(present),
-        "noise": generator.standard_normal((tokens, config.model.embed), np.float32),
+        "noise": noise,
     }
 
 
