@@ -107,6 +107,16 @@ def test_token_lengths_follow_their_weights() -> None:
     assert {draw_tokens(warm, step) for step in range(50)} == {9}
 
 
+def test_a_share_of_items_decodes_the_mean(samples: dict[str, Path]) -> None:
+    def silent(share: float) -> float:
+        config = override(CONFIG, [f"mean_share={share}"])
+        read = StepData(samples, config)
+        return float(np.mean([(read[i].noise == 0).all(dim=(1, 2)).numpy() for i in range(40)]))
+
+    assert (silent(0.0), silent(1.0)) == (0.0, 1.0)
+    assert 0.15 < silent(0.25) < 0.35
+
+
 def test_rows_are_farthest_points_of_the_window(samples: dict[str, Path]) -> None:
     batch = StepData(samples, CONFIG)[0]
     for item in range(4):

@@ -20,8 +20,8 @@ from preprocessing.isosurface import open_neighbours
 Field = Callable[[np.ndarray], np.ndarray]
 COARSEST = 48  # cells per axis: the dense level has this many at least, below twice as many
 WIDE, COARSEST_WIDE = 0.04, 24  # a field that tells distances up to WIDE is read from coarser cells
-# Below this cell the sign alone decides: what is thinner was not in the training offsets either.
-FINE_ENOUGH = 2 * HALF_WIDTH / 200
+# What is thinner than twice this was not in the training offsets either (eps 2/512).
+THIN = 2 / 512
 
 
 @dataclass
@@ -60,7 +60,8 @@ def read_field(
         scale = spacing(level.resolution) / max(float(np.abs(level.values).max()), 1e-30)
     for _ in range(halvings):
         cell = spacing(level.resolution)
-        near = min(0.95, np.sqrt(0.75) * cell / scale) if cell > FINE_ENOUGH else 0.0
+        # A rod of radius THIN that meets no corner still comes this near to one.
+        near = min(0.95, (np.sqrt(0.5) * cell - THIN) / scale)
         level = refined(asker, level, near)
     crossed = crossing(level.values).any(axis=(1, 2, 3))
     return BrickField(level.resolution, level.bricks[crossed], level.values[crossed]), asker.count
@@ -96,23 +97,25 @@ def dense_level(asker: Asker, resolution: int) -> Level:
 
 def refined(asker: Asker, parent: Level, near: float) -> Level:
     """The next level: bricks and corners below the parent's active cells, grown until closed."""
-    active = crossing(parent.values)
+    crossed = crossing(parent.values)
+    suspect = np.zeros_like(crossed)
     if near > 0:
         close_by = corner_reduce(np.abs(parent.values), np.minimum) < near
-        active |= close_by & ~beside(parent, active)
+        suspect = close_by & ~beside(parent, crossed)
+    active = crossed | suspect
     bricks, values, known, wanted = [], [], [], []
     half = BRICK // 2
     for octant in np.ndindex(2, 2, 2):
         i, j, k = (half * o for o in octant)
-        cells = active[:, i : i + half, j : j + half, k : k + half]
-        kept = np.flatnonzero(cells.any(axis=(1, 2, 3)))
+        cells = np.s_[:, i : i + half, j : j + half, k : k + half]
+        kept = np.flatnonzero(active[cells].any(axis=(1, 2, 3)))
         corners = (slice(i, i + half + 1), slice(j, j + half + 1), slice(k, k + half + 1))
         bricks.append(2 * parent.bricks[kept] + octant)
         values.append(upsampled(parent.values[:, *corners][kept]))
         fine = np.zeros(values[-1].shape, bool)
         fine[:, ::2, ::2, ::2] = parent.known[:, *corners][kept]
         known.append(fine)
-        wanted.append(cell_corners(cells[kept].repeat(2, 1).repeat(2, 2).repeat(2, 3)))
+        wanted.append(cell_corners(suspect[cells][kept].repeat(2, 1).repeat(2, 2).repeat(2, 3)))
     level = Level(
         2 * parent.resolution,
         np.concatenate(bricks),
@@ -135,9 +138,9 @@ def beside(level: Level, cells: np.ndarray) -> np.ndarray:
 
 
 def close(asker: Asker, level: Level) -> None:
-    """Ask until every crossed cell has only true corners and no crossed brick is missing."""
+    """Ask until both ends of every crossed edge are true and no crossed brick is missing."""
     while True:
-        wanted = cell_corners(crossing(level.values)) & ~level.known
+        wanted = crossed_ends(level.values) & ~level.known
         if wanted.any():
             ask(asker, level, wanted)
             continue
@@ -195,6 +198,20 @@ def crossing(values: np.ndarray) -> np.ndarray:
     """Cells bool (B,8,8,8) with corners of both signs (zero counts as outside)."""
     inside = values > 0
     return corner_reduce(inside, np.logical_or) & ~corner_reduce(inside, np.logical_and)
+
+
+def crossed_ends(values: np.ndarray) -> np.ndarray:
+    """Corners bool (B,9,9,9) with an edge to a corner of the other sign: all that a vertex of the
+    surface is interpolated from."""
+    inside = values > 0
+    ends = np.zeros(inside.shape, bool)
+    for axis in (1, 2, 3):
+        low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(4))
+        high = tuple(slice(1, None) if a == axis else slice(None) for a in range(4))
+        crossed = inside[low] != inside[high]
+        ends[low] |= crossed
+        ends[high] |= crossed
+    return ends
 
 
 def cell_corners(cells: np.ndarray) -> np.ndarray:
