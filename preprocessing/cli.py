@@ -247,6 +247,11 @@ def sample_settings(
 
     one_of("--edge-spread", edge_spread, SPREADS)
     one_of("the format of samples", format, SAMPLE_FORMATS)
+    if points // 2 > near // 2:
+        raise UsageError(
+            f"--points {points}: the uniform cloud is thinned from the --near {near} points' pool; "
+            f"give --near {points} or more"
+        )
     return SampleSettings(
         points=points,
         angle=angle,

@@ -111,6 +111,7 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
         (["run", "a.obj", "--out", "o", "--method", "magic"], "offset, alpha-wrap, manifold"),
         (["run", "a.obj", "--out", "o", "--format", "step"], "ply, obj, glb, stl"),
         (["run", "a.obj", "--out", "o", "--executor", "threads"], "auto, inline, ray"),
+        (["run", "a.obj", "--out", "o", "--near", "10"], "give --near"),
         (["run", "a.obj"], "--out"),
         (["ledger", "."], "no ledger"),
     ],
