@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numba import get_num_threads
 
 from preprocessing.distance import signed_distance
 from preprocessing.edges import FOLDED, SalientEdges, level_of, salient_edges
@@ -66,15 +67,23 @@ def sample_shape(
         raise ValueError(
             f"points // 2 must be from 1 to the {supervision.dense} dense points, not {count}"
         )
-    # The two clouds know nothing of each other, and their kernels release the interpreter lock.
-    with ThreadPoolExecutor(1) as beside:
-        uniform = beside.submit(
-            uniform_cloud, mesh, supervision.dense, count, generator(seed, item_id, "surface")
-        )
+    def uniform() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return uniform_cloud(mesh, supervision.dense, count, generator(seed, item_id, "surface"))
+
+    def salient() -> tuple[SalientEdges, np.ndarray, np.ndarray, np.ndarray]:
         edges = salient_edges(mesh, angle)
         sharp = salient_cloud(mesh, edges, count, generator(seed, item_id, "salient"), edge_spread)
-        sharp_rows, sharp_order = shuffled_cloud(sharp, generator(seed, item_id, "shuffle-salient"))
-        dense, coarse_rows, coarse_order = uniform.result()
+        return edges, sharp, *shuffled_cloud(sharp, generator(seed, item_id, "shuffle-salient"))
+
+    if get_num_threads() > 1:
+        # The clouds know nothing of each other, and their kernels release the interpreter lock.
+        with ThreadPoolExecutor(1) as beside:
+            later = beside.submit(uniform)
+            edges, sharp, sharp_rows, sharp_order = salient()
+            dense, coarse_rows, coarse_order = later.result()
+    else:
+        edges, sharp, sharp_rows, sharp_order = salient()
+        dense, coarse_rows, coarse_order = uniform()
 
     queries = {
         "sharp_near": with_noise(
