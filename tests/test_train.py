@@ -109,6 +109,16 @@ def test_another_config_or_data_is_refused(data: Path, tmp_path: Path) -> None:
     assert len(read_log(tmp_path / "run/log.csv")) == 1
 
 
+def test_minutes_put_the_clock_in_place_of_steps(data: Path, tmp_path: Path) -> None:
+    timed = config("steps=1", "minutes=0.02")
+    figures = train(timed, data, tmp_path, device="cpu", quiet=True)
+    log = read_log(tmp_path / "log.csv")
+    assert len(log) > 1
+    assert float(log[-1]["seconds"]) >= 1.2
+    assert float(log[-1]["lr"]) < 0.2 * timed.train.lr
+    assert train(timed, data, tmp_path, device="cpu", quiet=True)["loss"] == figures["loss"]
+
+
 def test_a_finished_run_does_nothing_more(data: Path, tmp_path: Path) -> None:
     first = train(config("steps=3"), data, tmp_path, device="cpu", quiet=True)
     weights = (tmp_path / "model.safetensors").read_bytes()

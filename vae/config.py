@@ -70,8 +70,8 @@ class TrainConfig:
 
     truncation_start > 0: the TSDF target is cut at a width that shrinks geometrically from there
     to the model's `truncation` during the first `truncation_share` of all steps.
-    minutes > 0: the schedules follow the clock and training ends after that much time, or after
-    `steps`, whichever is first. Such a run is not repeatable to the bit; one by steps is.
+    minutes > 0: the clock replaces `steps`: schedules follow it and training ends after that much
+    time. Such a run is not repeatable to the bit; one by steps is.
     kl_warmup: steps over which the KL weight rises from 0. token_warmup: steps during which only
     the shortest token length is drawn. init_scale > 0: linear weights start from a Gaussian of
     init_scale / sqrt(width) in place of torch's default. ema 0: no averaging of the weights.

@@ -45,6 +45,7 @@ from vae.data import Batch, batches, find_samples
 from vae.model import DoraVAE, Posterior
 
 STEPS = "checkpoints"
+ENDLESS = 2**40  # steps of a run that the clock ends
 COLUMNS = ("step", "loss", "near", "sharp", "kl", "iou", "tokens", "lr", "grad_norm", "seconds")
 
 
@@ -79,7 +80,7 @@ def train(
 ) -> dict[str, float]:
     """Train `config` on the samples in `data` into the run folder `out`; resume what is there.
 
-    until: stop after this many steps in all (the schedules still end at config.train.steps).
+    until: stop after this many steps in all (the schedules still end where the config says).
     device: cpu, or auto for what accelerate finds. Returns the last step's figures. Raises
     TrainError and DataError before the first step, Diverged when the loss stops being a number.
     """
@@ -98,7 +99,8 @@ def train(
     state = resume(out, model, optimizer, averaged)
     model, optimizer = accelerator.prepare(model, optimizer)
     averaged = {name: value.to(accelerator.device) for name, value in averaged.items()}
-    last_step = min(settings.steps, until or settings.steps)
+    limit = ENDLESS if settings.minutes > 0 else settings.steps
+    last_step = min(limit, until or limit)
     reader = batches(
         samples,
         config,
@@ -110,7 +112,9 @@ def train(
     silent = quiet or not accelerator.is_main_process
     with (
         torch_threads(settings.threads),
-        Progress(last_step - state.step, "train", silent) as progress,
+        Progress(
+            None if last_step == ENDLESS else last_step - state.step, "train", silent
+        ) as progress,
         Log(out, state.step, accelerator) as log,
     ):
         figures: dict[str, float] = log.last
@@ -128,6 +132,9 @@ def train(
             log.write({"step": state.step, **figures, "seconds": state.seconds})
             rate = settings.batch * settings.accumulate * accelerator.num_processes
             rate /= time.monotonic() - started
+            if last_step == ENDLESS:
+                left = max(0.0, 60 * settings.minutes - state.seconds)
+                progress.total = progress.done + round(left * state.step / state.seconds)
             progress.update(
                 note=f"loss {figures['loss']:.4f}  IoU {figures['iou']:.3f}  "
                 f"tokens {figures['tokens']:.0f}  {rate:.1f} samples/s"
@@ -260,13 +267,12 @@ def losses(
 
 def progress_share(settings: TrainConfig, state: State, accelerator: Accelerator) -> float:
     """How much of the run is done, 0 to 1: by steps, or by the clock of the main process."""
-    share = state.step / settings.steps
     if settings.minutes <= 0:
-        return share
+        return state.step / settings.steps
     clock = torch.tensor([state.seconds], device=accelerator.device)
     if accelerator.num_processes > 1:
         clock = broadcast(clock)
-    return max(share, clock.item() / (60 * settings.minutes))
+    return clock.item() / (60 * settings.minutes)
 
 
 def learning_rate(settings: TrainConfig, step: int, share: float) -> float:
