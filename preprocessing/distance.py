@@ -67,7 +67,8 @@ class TriangleTree:
 
 def unsigned_distance(mesh: Mesh, points: np.ndarray) -> np.ndarray:
     """Distance from `points` (Q,3) to the surface of any mesh, float64 (Q,), in the mesh's unit."""
-    return closest_points(mesh, points)[1]
+    points = checked_points(points)
+    return TriangleTree.build(mesh).nearest(points, morton_order(points))[0]
 
 
 def closest_points(

@@ -67,6 +67,7 @@ def sample_shape(
         raise ValueError(
             f"points // 2 must be from 1 to the {supervision.dense} dense points, not {count}"
         )
+
     def uniform() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return uniform_cloud(mesh, supervision.dense, count, generator(seed, item_id, "surface"))
 

@@ -1,45 +1,48 @@
 """Fewer faces for a watertight mesh, with the deviation measured both ways and bounded."""
 
+from math import sqrt
+
 import numpy as np
 
 from preprocessing.audit import topology
-from preprocessing.distance import unsigned_distance
+from preprocessing.distance import TriangleTree, unsigned_distance
 from preprocessing.mesh import Mesh
 from preprocessing.meshlab import decimate
+from preprocessing.morton import morton_order
 
-SHRINK = 0.6
+SHRINK, GENTLEST = 0.5, 0.9
 
 
 def simplify_mesh(mesh: Mesh, tolerance: float) -> Mesh:
-    """The smallest of a series of ever coarser meshes within `tolerance` of a closed mesh.
+    """The last of a series of ever coarser meshes within `tolerance` of a closed mesh.
 
-    Each step asks quadric edge collapse for 0.6 times the faces, and counts only if it is still
-    closed and manifold with as many components, and if no vertex, edge middle or face centre of
-    either mesh is farther than `tolerance` from the other's surface. The first step that does
-    not count ends the series; when that is the very first, the mesh comes back as it is.
+    Each step asks quadric edge collapse for half the faces, and counts only if it is still closed
+    and manifold with the same components and Euler number, and if no vertex, edge middle or face
+    centre of either mesh is farther than `tolerance` from the other's surface. After a step that
+    does not count, gentler ones (square roots of a half) are tried from the last that did. When
+    none counts, the mesh comes back as it is.
     """
     asked = topology(mesh)
-    probes = probe_points(mesh)
-    best = mesh
-    while len(best.faces) > 8:
-        vertices, faces = decimate(best.vertices, best.faces, int(SHRINK * len(best.faces)))
-        candidate = Mesh(vertices, faces)
+    tree, probes = TriangleTree.build(mesh), probe_points(mesh)
+    best, share = mesh, SHRINK
+    while share < GENTLEST and len(best.faces) > 8:
+        candidate = Mesh(*decimate(best.vertices, best.faces, int(share * len(best.faces))))
         found = topology(candidate)
         sound = found.watertight and found.vertex_manifold and found.volume > 0
         same = (found.components, found.euler) == (asked.components, asked.euler)
-        if not (sound and same) or len(faces) > 0.95 * len(best.faces):
-            break
-        if deviation(mesh, candidate, probes) > tolerance:
-            break
-        best = candidate
+        fewer = len(candidate.faces) <= 0.95 * len(best.faces)
+        if sound and same and fewer and within(tolerance, tree, probes, candidate):
+            best = candidate
+        else:
+            share = sqrt(share)
     return best
 
 
-def deviation(mesh: Mesh, other: Mesh, probes: np.ndarray) -> float:
-    """Largest distance of `probes` (of mesh) to `other` and of other's probes to mesh."""
-    there = unsigned_distance(other, probes).max()
-    back = unsigned_distance(mesh, probe_points(other)).max()
-    return float(max(there, back))
+def within(tolerance: float, tree: TriangleTree, probes: np.ndarray, candidate: Mesh) -> bool:
+    """Whether candidate and the mesh of `tree`, with its `probes`, are that near to each other."""
+    own = probe_points(candidate)
+    back = tree.nearest(own, morton_order(own))[0].max()
+    return bool(back <= tolerance and unsigned_distance(candidate, probes).max() <= tolerance)
 
 
 def probe_points(mesh: Mesh) -> np.ndarray:
