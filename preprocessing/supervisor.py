@@ -223,16 +223,17 @@ class Supervisor:
             if self.stopping.is_set():
                 self.discard()
                 return None
-            if self.job.timeout is not None and seconds > self.job.timeout:
-                last = tail(child.log)
-                self.discard()
-                reason = f"no result within {self.job.timeout:g} s"
-                return Outcome(item.id, "timeout", reason, seconds, peak, detail=last)
+            # Before the time: what takes too much memory slows down, too.
             if self.job.memory is not None and resident > self.job.memory * 1024:
                 last = tail(child.log)
                 self.discard()
                 reason = f"more than {self.job.memory:g} GB"
                 return Outcome(item.id, "memory", reason, seconds, peak, detail=last)
+            if self.job.timeout is not None and seconds > self.job.timeout:
+                last = tail(child.log)
+                self.discard()
+                reason = f"no result within {self.job.timeout:g} s"
+                return Outcome(item.id, "timeout", reason, seconds, peak, detail=last)
             if os.fstat(child.log).st_size > LOG_LIMIT:
                 os.ftruncate(child.log, 0)
 
