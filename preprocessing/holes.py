@@ -15,10 +15,12 @@ from scipy import ndimage
 from preprocessing import hole_kernels as kernels
 from preprocessing.bricks import BRICK, BrickField, bricks_per_axis, spacing
 from preprocessing.isosurface import open_neighbours
+from preprocessing.memory import available_memory
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.offset_field import TriangleBricks, offset_field, triangle_bricks
 
-FINEST = 384  # cells per axis of the dense grid: about 1.5 GB while it works
+FINEST = 384  # cells per axis of the dense grid: about 1.6 GB while it works
+BYTES_PER_CORNER = 28  # float32 room, int32 labels, float64 distances, three int32 indices
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def smallest_tau(eps: float) -> float:
 def hole_filling(mesh: Mesh, tau: float, eps: float) -> Filling | None:
     """The filling of a mesh in the normalised frame; None when there is no chamber.
 
-    Raises ValueError for a tau below smallest_tau(eps).
+    Raises ValueError for a tau below smallest_tau(eps), MeshError(memory) when the dense grid
+    would not fit.
     """
     if tau < smallest_tau(eps):
         raise ValueError(
@@ -46,6 +49,13 @@ def hole_filling(mesh: Mesh, tau: float, eps: float) -> Filling | None:
         )
     resolution = min(FINEST, int(np.ceil(2.1 / min(tau / 3, 4 * eps))))
     step = spacing(resolution)
+    need, free = BYTES_PER_CORNER * (resolution + 1) ** 3, available_memory()
+    if need > free:
+        raise MeshError(
+            "memory",
+            f"closing holes of radius {tau:g} would need about {need / 2**30:.1f} GB and "
+            f"{free / 2**30:.1f} GB are free; a larger radius needs less",
+        )
     room = dense_clearance(mesh, resolution, tau)
     region, _ = ndimage.label(room > 0)
     outside = region == region[0, 0, 0]

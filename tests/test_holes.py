@@ -1,14 +1,19 @@
 """Closing holes: what is filled, what is not, and that the rest of the surface stays exact."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from preprocessing.holes import smallest_tau
-from preprocessing.mesh import Mesh
+from preprocessing import holes
+from preprocessing.holes import hole_filling, smallest_tau
+from preprocessing.mesh import Mesh, MeshError, load_mesh
 from preprocessing.shapes import cup, sphere
 from preprocessing.watertight import make_watertight
 
 EPS = 2 / 64
+BUNNY = "tests/sample_meshes/bunny10k_textured.obj"
 BALL = 4 / 3 * np.pi * (1 + EPS) ** 3
 
 
@@ -50,3 +55,22 @@ def test_a_cup_wider_than_tau_is_left_alone() -> None:
 def test_a_radius_within_the_shell_is_refused() -> None:
     with pytest.raises(ValueError, match="smallest"):
         make_watertight(open_ball(), EPS, close_holes=0.9 * smallest_tau(EPS))
+
+
+def test_a_grid_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holes, "available_memory", lambda: 100_000)
+    with pytest.raises(MeshError, match=r"holes of radius 0\.55 would need .* larger radius"):
+        hole_filling(open_ball(), 0.55, EPS)
+
+
+def test_the_bunny_with_its_holes_becomes_solid() -> None:
+    """The scan has two holes in its base: a thin shell, unless they are closed."""
+    spec = find_spec("pymeshlab")
+    assert spec is not None
+    assert spec.origin is not None
+    bunny = load_mesh(Path(spec.origin).parent / BUNNY)
+    thin = make_watertight(bunny, EPS)
+    solid = make_watertight(bunny, EPS, close_holes=0.15)
+    assert solid.audit["volume"] > 2 * thin.audit["volume"]
+    assert solid.audit["offset_max"] < 1e-6
+    assert solid.audit["components"] == 1

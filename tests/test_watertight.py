@@ -125,13 +125,24 @@ def test_sphere_lies_within_a_hundredth_of_eps_of_the_closed_form() -> None:
     assert np.abs(radii - 1 - eps).max() < 0.01 * eps
 
 
-def test_torus_lies_within_a_hundredth_of_eps_of_the_closed_form() -> None:
+@pytest.mark.parametrize("seed", [0, 5])
+def test_torus_in_any_pose_lies_within_a_hundredth_of_eps_of_the_closed_form(seed: int) -> None:
     eps = 2 / 64
-    mesh = torus(0.7, 0.3, 512, 256).mesh
-    solid = make_watertight(mesh, eps)
-    x, y, z = solid.transform.invert(solid.mesh.vertices).T
+    solid = make_watertight(torus(0.7, 0.3, 512, 256, pose=pose(seed)).mesh, eps)
+    x, y, z = (solid.transform.invert(solid.mesh.vertices) @ pose(seed)).T
     tube = np.hypot(np.hypot(x, y) - 0.7, z) * solid.transform.scale
     assert np.abs(tube - 0.3 * solid.transform.scale - eps).max() < 0.01 * eps
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_cylinder_in_any_pose_lies_within_a_hundredth_of_eps_of_the_closed_form(seed: int) -> None:
+    """Distance to a solid cylinder: over the side, over the lids, round the rims."""
+    eps, radius, height = 2 / 64, 0.6, 1.2
+    solid = make_watertight(cylinder(radius, height, 1024, pose=pose(seed)).mesh, eps)
+    x, y, z = (solid.transform.invert(solid.mesh.vertices) @ pose(seed)).T
+    beyond = np.stack([np.hypot(x, y) - radius, np.abs(z) - height / 2])
+    distance = np.linalg.norm(np.maximum(beyond, 0), axis=0) * solid.transform.scale
+    assert np.abs(distance - eps).max() < 0.01 * eps
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".obj", ".stl", ".glb"])
