@@ -216,6 +216,16 @@ def test_500_random_soups() -> None:
         check_soup(seed)
 
 
+@pytest.mark.slow
+def test_two_million_triangles() -> None:
+    shape = torus(0.7, 0.3, 1000, 1000, pose=pose(1))
+    assert len(shape.mesh.faces) == 2_000_000
+    solid = make_watertight(shape.mesh, 2 / 512)
+    assert_sound(solid.audit)
+    assert (solid.audit["components"], solid.audit["euler"]) == (1, 0)
+    assert solid.audit["offset_rms"] < 1e-3
+
+
 def test_one_triangle_becomes_a_thin_solid() -> None:
     solid = make_watertight(Mesh(np.eye(3), [[0, 1, 2]]), EPS)
     assert_sound(solid.audit)
