@@ -44,13 +44,10 @@ def main() -> None:
         "train": f"dora-vae train --preset tiny --data {prep / 'samples/train'} --out {run}"
         " --set steps=900",
         "build suite": f"dora-bench build {prep / 'watertight'} --out {suite}",
+        "evaluate": f"dora-bench eval --model {run} --model identity --model voxel-64"
+        f" --tokens 64,256,1024 --suite {suite} --resolution 64 --points 50000 --out {results}",
+        "leaderboard": f"dora-bench leaderboard {results} --out {page}",
     }
-    for model in (str(run), "identity", "voxel-64"):
-        commands[f"eval {Path(model).name}"] = (
-            f"dora-bench eval --model {model} --tokens 64,256,1024 --suite {suite}"
-            f" --resolution 64 --points 50000 --out {results}"
-        )
-    commands["leaderboard"] = f"dora-bench leaderboard {results} --out {page}"
     for name, command in commands.items():
         stages.append(timed(name, lambda command=command: run_command(command)))
     show(stages)

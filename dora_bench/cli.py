@@ -153,10 +153,11 @@ def show_suite(suite: "Suite", left_out: dict[str, str], quiet: bool, as_json: b
 @app.command("eval")
 def evaluate_command(
     model: Annotated[
-        str,
+        list[str],
         typer.Option(
             help="A checkpoint; identity, voxel-N, decimate-N, draco-Q or poisson-N; "
-            "module:attribute; or an installed plug-in."
+            "module:attribute; or an installed plug-in. Repeat it for several.",
+            metavar="<str>",
         ),
     ],
     tokens: Annotated[str, typer.Option(help="Token counts, with commas.")] = "64,256,1024",
@@ -182,15 +183,19 @@ def evaluate_command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Run a model over a suite at several token counts; go on where it stopped.
+    """Run models over a suite at several token counts; go on where it stopped.
 
     \b
     Examples:
       dora-bench eval --model runs/tiny --tokens 64,256,1024
+      dora-bench eval --model runs/tiny --model voxel-64 --model draco-10
       dora-bench eval --model voxel-64 --suite suite-512 --out results
     """
+    import pandas as pd
+
     from .evaluate import EvalSettings, evaluate
     from .mini_suite import mini_suite
+    from .models import resolve_model
     from .score import ScoreSettings
     from .suite import load_suite
 
@@ -207,16 +212,28 @@ def evaluate_command(
             align="bbox" if align == "bbox" else "none",
             gallery=gallery,
         )
-        done = evaluate(model, chosen, out, counts, settings, limits, overwrite=overwrite)
+        for name in model[1:]:
+            resolve_model(name, posterior)  # a misspelt one is told before the first has run
+        done = [
+            evaluate(name, chosen, out, counts, settings, limits, overwrite=overwrite)
+            for name in model
+        ]
+    n_ok, n_total = sum(e.n_ok for e in done), sum(e.n_total for e in done)
     if as_json:
-        record = {"folder": str(done.folder), "n_ok": done.n_ok, "n_total": done.n_total}
-        typer.echo(json.dumps(record))
+        records = [
+            {"folder": str(each.folder), "n_ok": each.n_ok, "n_total": each.n_total}
+            for each in done
+        ]
+        record = {"n_ok": n_ok, "n_total": n_total, "models": records}
+        typer.echo(json.dumps(records[0] if len(records) == 1 else record))
     elif not quiet:
-        typer.echo(means_table(done.items, ["tokens"]))
-        for row in done.items[done.items["status"] != "ok"].itertuples():
-            typer.echo(f"{row.status} {row.id} at {row.tokens} tokens: {row.reason}")
-        typer.echo(f"{done.n_ok}/{done.n_total} ok, {done.folder / 'results.json'}")
-    raise typer.Exit(0 if done.n_ok == done.n_total else EXIT_SOME_FAILED)
+        items = pd.concat([each.items for each in done])
+        typer.echo(means_table(items, ["tokens"] if len(done) == 1 else ["model", "tokens"]))
+        for row in items[items["status"] != "ok"].itertuples():
+            typer.echo(f"{row.status} {row.id} of {row.model} at {row.tokens} tokens: {row.reason}")
+        for each in done:
+            typer.echo(f"{each.n_ok}/{each.n_total} ok, {each.folder / 'results.json'}")
+    raise typer.Exit(0 if n_ok == n_total else EXIT_SOME_FAILED)
 
 
 @app.command()

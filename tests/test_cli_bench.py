@@ -63,9 +63,13 @@ def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Pa
     built = json.loads(dora_bench("build", folders[0], "--out", suite, "--json").stdout)
     assert built["counts"] == {"L0": 1, "L1": 1}
     common = ("--suite", suite, "--out", results, *FEW, "--resolution", 32)
-    for model in ("identity", "voxel-32"):
-        done = dora_bench("eval", "--model", model, *common, "--json")
-        assert json.loads(done.stdout)["n_ok"] == 2
+    both = ("--model", "identity", "--model")
+    assert "voxel-N" in dora_bench("eval", *both, "voxle-32", *common, code=2).stderr
+    assert not results.exists()
+    done = json.loads(dora_bench("eval", *both, "voxel-32", *common, "--json").stdout)
+    assert [model["n_ok"] for model in done["models"]] == [2, 2]
+    done = json.loads(dora_bench("eval", "--model", "voxel-32", *common, "--json").stdout)
+    assert (done["n_ok"], Path(done["folder"]).parent) == (2, results / "voxel-32")
     dora_bench("eval", "--model", "identity", "--suite", suite, "--out", results, code=2)
     done = dora_bench("compare", results / "identity", results / "voxel-32", "--json")
     versus = json.loads(done.stdout)["metrics"][0]
