@@ -42,7 +42,7 @@ def main() -> None:
     commands = {
         "prepare": f"dora-prep run {OUT / 'meshes'} --out {prep} --eps 2/128 --points 16384",
         "train": f"dora-vae train --preset tiny --data {prep / 'samples/train'} --out {run}"
-        " --set steps=900",
+        " --set steps=1000",
         "build suite": f"dora-bench build {prep / 'watertight'} --out {suite}",
         "evaluate": f"dora-bench eval --model {run} --model identity --model voxel-64"
         f" --tokens 64,256,1024 --suite {suite} --resolution 64 --points 50000 --out {results}",
