@@ -1,18 +1,18 @@
 """Coarse-to-fine reading of a field: ask for values only where its zero surface can be.
 
-A coarse grid (24 to 95 cells an axis) is asked densely. Each further level halves the cell: corners
-of cells whose parent changes sign are asked; while cells are coarse, so are those whose parent is
-near zero with no change of sign beside it (a part thinner than a cell). The rest is interpolated.
-Then, until nothing changes, every cell that changes sign has its interpolated corners asked as
-well, and bricks that the surface enters are added. So each crossed cell ends with eight true
-corners, and what the surface reaches from a found cell is found.
+A coarse grid (24 to 95 cells an axis) is asked densely. Each further level halves the cell and
+interpolates the new corners. Then it asks for those whose interpolated value is so near zero, in
+cells whose parent changes sign or touches one that does, that the field may bend across it; and,
+while cells are coarse, for all below a parent that is near zero with no change of sign beside it (a
+part thinner than a cell). Then, until nothing changes, both ends of every edge that changes sign
+are asked, and bricks that the surface enters are added. So every vertex lies between true values,
+and what the surface reaches from a found cell is found.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from preprocessing.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis, spacing
 from preprocessing.isosurface import open_neighbours
@@ -22,6 +22,9 @@ COARSEST = 48  # cells per axis: the dense level has this many at least, below t
 WIDE, COARSEST_WIDE = 0.04, 24  # a field that tells distances up to WIDE is read from coarser cells
 # What is thinner than twice this was not in the training offsets either (eps 2/512).
 THIN = 2 / 512
+# A field is taken to differ from its interpolation by at most this times the square of the new
+# cell: found on trained models, whose dense grids have specks of a cell (benchmarks/vae_reader.py).
+BEND = 60.0
 
 
 @dataclass
@@ -59,10 +62,7 @@ def read_field(
     if unit is None:
         scale = spacing(level.resolution) / max(float(np.abs(level.values).max()), 1e-30)
     for _ in range(halvings):
-        cell = spacing(level.resolution)
-        # A rod of radius THIN that meets no corner still comes this near to one.
-        near = min(0.95, (np.sqrt(0.5) * cell - THIN) / scale)
-        level = refined(asker, level, near)
+        level = refined(asker, level, scale)
     crossed = crossing(level.values).any(axis=(1, 2, 3))
     return BrickField(level.resolution, level.bricks[crossed], level.values[crossed]), asker.count
 
@@ -95,27 +95,31 @@ def dense_level(asker: Asker, resolution: int) -> Level:
     return level
 
 
-def refined(asker: Asker, parent: Level, near: float) -> Level:
-    """The next level: bricks and corners below the parent's active cells, grown until closed."""
-    crossed = crossing(parent.values)
-    suspect = np.zeros_like(crossed)
-    if near > 0:
-        close_by = corner_reduce(np.abs(parent.values), np.minimum) < near
-        suspect = close_by & ~beside(parent, crossed)
-    active = crossed | suspect
+def refined(asker: Asker, parent: Level, scale: float) -> Level:
+    """The next level: bricks and corners below the parent's cells of interest, grown until closed.
+
+    scale: the distance that a value of 1 stands for.
+    """
+    cell = spacing(parent.resolution)
+    # A rod of radius THIN that meets no corner still comes this near to one.
+    near = min(0.95, (np.sqrt(0.5) * cell - THIN) / scale)
+    bend = BEND * (cell / 2) ** 2 / scale
+    touched = beside(parent, crossing(parent.values))
+    suspect = (corner_reduce(np.abs(parent.values), np.minimum) < near) & ~touched
     bricks, values, known, wanted = [], [], [], []
     half = BRICK // 2
     for octant in np.ndindex(2, 2, 2):
         i, j, k = (half * o for o in octant)
         cells = np.s_[:, i : i + half, j : j + half, k : k + half]
-        kept = np.flatnonzero(active[cells].any(axis=(1, 2, 3)))
+        kept = np.flatnonzero((touched | suspect)[cells].any(axis=(1, 2, 3)))
         corners = (slice(i, i + half + 1), slice(j, j + half + 1), slice(k, k + half + 1))
         bricks.append(2 * parent.bricks[kept] + octant)
         values.append(upsampled(parent.values[:, *corners][kept]))
         fine = np.zeros(values[-1].shape, bool)
         fine[:, ::2, ::2, ::2] = parent.known[:, *corners][kept]
         known.append(fine)
-        wanted.append(cell_corners(suspect[cells][kept].repeat(2, 1).repeat(2, 2).repeat(2, 3)))
+        small = np.abs(values[-1]) < bend
+        wanted.append(below(touched[cells][kept]) & small | below(suspect[cells][kept]))
     level = Level(
         2 * parent.resolution,
         np.concatenate(bricks),
@@ -128,13 +132,12 @@ def refined(asker: Asker, parent: Level, near: float) -> Level:
 
 
 def beside(level: Level, cells: np.ndarray) -> np.ndarray:
-    """Cells bool (B,8,8,8) that touch a marked one: their small values are explained by it."""
-    side = BRICK * bricks_per_axis(level.resolution)
-    axes = BRICK * level.bricks[:, :, None] + np.arange(BRICK)
-    where = axes[:, 0, :, None, None], axes[:, 1, None, :, None], axes[:, 2, None, None, :]
-    dense = np.zeros((side, side, side), bool)
-    dense[where] = cells
-    return binary_dilation(dense, np.ones((3, 3, 3), bool))[where]
+    """Cells bool (B,8,8,8) that share a corner with a marked one, across bricks, and those."""
+    marked = cell_corners(cells)
+    border = on_border(marked.shape)
+    where, _ = places(level, np.unique(corner_keys(level, marked & border)), border)
+    marked[where] = True
+    return corner_reduce(marked, np.logical_or)
 
 
 def close(asker: Asker, level: Level) -> None:
@@ -159,21 +162,34 @@ def close(asker: Asker, level: Level) -> None:
 
 def ask(asker: Asker, level: Level, wanted: np.ndarray) -> None:
     """Fill wanted corners that are not known, once per corner, in every brick that shares it."""
-    keys = corner_keys(level, wanted & ~level.known)
-    if not len(keys):
+    unique = np.unique(corner_keys(level, wanted & ~level.known))
+    if not len(unique):
         return
-    unique = np.unique(keys)
     side = level.resolution + BRICK + 2
     corners = np.stack(np.unravel_index(unique, (side, side, side)), axis=1)
     answers = asker(level.resolution, corners)
-    shared = wanted.copy()
-    shared[:, [0, -1]] = shared[:, :, [0, -1]] = shared[:, :, :, [0, -1]] = True
-    candidates = corner_keys(level, shared)
-    place = np.searchsorted(unique, candidates).clip(max=len(unique) - 1)
-    hit = unique[place] == candidates
-    where = tuple(index[hit] for index in np.nonzero(shared))
-    level.values[where] = answers[place[hit]]
+    where, place = places(level, unique, wanted | on_border(wanted.shape))
+    level.values[where] = answers[place]
     level.known[where] = True
+
+
+def on_border(shape: tuple[int, ...]) -> np.ndarray:
+    """Corners bool (B,9,9,9) that other bricks share."""
+    border = np.zeros(shape, bool)
+    border[:, [0, -1]] = border[:, :, [0, -1]] = border[:, :, :, [0, -1]] = True
+    return border
+
+
+def places(
+    level: Level, keys: np.ndarray, among: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Where the corners `among` (B,9,9,9) have one of the sorted `keys`: indices, and which."""
+    if not len(keys):
+        return tuple(np.empty(0, np.int64) for _ in range(4)), np.empty(0, np.int64)
+    candidates = corner_keys(level, among)
+    place = np.searchsorted(keys, candidates).clip(max=len(keys) - 1)
+    hit = keys[place] == candidates
+    return tuple(index[hit] for index in np.nonzero(among)), place[hit]
 
 
 def corner_keys(level: Level, mask: np.ndarray) -> np.ndarray:
@@ -220,6 +236,11 @@ def cell_corners(cells: np.ndarray) -> np.ndarray:
     for i, j, k in np.ndindex(2, 2, 2):
         corners[:, i : i + BRICK, j : j + BRICK, k : k + BRICK] |= cells
     return corners
+
+
+def below(cells: np.ndarray) -> np.ndarray:
+    """Corners bool (B,9,9,9) of the finer cells below marked coarse ones (B,4,4,4)."""
+    return cell_corners(cells.repeat(2, 1).repeat(2, 2).repeat(2, 3))
 
 
 def upsampled(values: np.ndarray) -> np.ndarray:
