@@ -38,6 +38,12 @@ def two(p: np.ndarray) -> np.ndarray:
     return np.maximum(sphere(0.3, (0.5, 0.5, 0))(p), sphere(0.2, (-0.5, 0.1, 0.3))(p))
 
 
+def specks(p: np.ndarray) -> np.ndarray:
+    """A ball that bends by a cell and more: its zero surface sheds specks beside it."""
+    wave = np.sin(p * np.float32(90)).prod(axis=1)
+    return sphere(0.7)(p) * np.float32(0.6) + np.float32(0.015) * wave
+
+
 def dense(field, resolution: int) -> BrickField:
     axis = np.arange(-(-resolution // 8))
     bricks = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
@@ -46,7 +52,7 @@ def dense(field, resolution: int) -> BrickField:
     return BrickField(resolution, bricks, values.reshape(-1, 9, 9, 9).astype(np.float32))
 
 
-@pytest.mark.parametrize("sdf", [sphere(0.8), plate, ring, two])
+@pytest.mark.parametrize("sdf", [sphere(0.8), plate, ring, two, specks])
 @pytest.mark.parametrize(("resolution", "unit"), [(128, 0.015), (100, 0.015), (96, 0.05)])
 def test_equals_the_dense_grid(sdf, resolution: int, unit: float) -> None:
     field = Counted(sdf, unit)
