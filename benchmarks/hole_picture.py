@@ -7,16 +7,16 @@ and the solid at tau 0.15. What it prints is the enclosed volume of each.
 """
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
+from dora_bench.mini_suite import packaged_meshes
 from preprocessing.files import atomic_write
 from preprocessing.mesh import Mesh, load_mesh, normalise
 from preprocessing.render import png_bytes, render_mesh, side_by_side
 from preprocessing.watertight import make_watertight
 
 EPS, TAU = 2 / 256, 0.15
-BUNNY = "tests/sample_meshes/bunny10k_textured.obj"
+BUNNY = "bunny10k_textured.obj"
 
 
 def main() -> None:
@@ -24,25 +24,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/close-holes.png"))
     out = parser.parse_args().out
-    spec = find_spec("pymeshlab")
-    if spec is None or spec.origin is None:
-        raise SystemExit("pymeshlab is not installed; type: make setup")
-    scan, _ = normalise(load_mesh(Path(spec.origin).parent / BUNNY))
+    bunny = next(path for path in packaged_meshes() if path.name == BUNNY)
+    scan, _ = normalise(load_mesh(bunny))
+    frame = normalise(scan)[1]
     thin = make_watertight(scan, EPS)
     solid = make_watertight(scan, EPS, close_holes=TAU)
     print(f"volume: offset {thin.audit['volume']:.3f}, closed {solid.audit['volume']:.3f}")
-    frame = normalise(scan)[1]
-    pictures = []
+    below, inside = [], []
     for name, mesh in (
         ("the scan, open below", scan),
         ("offset: a thin shell", thin.mesh),
         (f"--close-holes {TAU}: a solid", solid.mesh),
     ):
-        below = render_mesh(mesh, 480, 400, 20, -50, frame=frame)
-        inside = render_mesh(half(mesh), 480, 400, 10, 8, frame=frame)
-        pictures += [(name, below), ("cut open", inside)]
-    order = [*range(0, 6, 2), *range(1, 6, 2)]
-    atomic_write(out, png_bytes(side_by_side([pictures[i] for i in order], columns=3)))
+        below.append((name, render_mesh(mesh, 480, 400, 20, -50, frame=frame)))
+        inside.append(("cut open", render_mesh(half(mesh), 480, 400, 10, 8, frame=frame)))
+    atomic_write(out, png_bytes(side_by_side(below + inside, columns=3)))
     print(out)
 
 

@@ -1,11 +1,9 @@
 """Closing holes: what is filled, what is not, and that the rest of the surface stays exact."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from dora_bench.mini_suite import packaged_meshes
 from preprocessing import holes
 from preprocessing.holes import hole_filling, smallest_tau
 from preprocessing.mesh import Mesh, MeshError, load_mesh
@@ -13,7 +11,7 @@ from preprocessing.shapes import cup, sphere
 from preprocessing.watertight import make_watertight
 
 EPS = 2 / 64
-BUNNY = "tests/sample_meshes/bunny10k_textured.obj"
+BUNNY = "bunny10k_textured.obj"
 BALL = 4 / 3 * np.pi * (1 + EPS) ** 3
 
 
@@ -65,10 +63,7 @@ def test_a_grid_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_bunny_with_its_holes_becomes_solid() -> None:
     """The scan has two holes in its base: a thin shell, unless they are closed."""
-    spec = find_spec("pymeshlab")
-    assert spec is not None
-    assert spec.origin is not None
-    bunny = load_mesh(Path(spec.origin).parent / BUNNY)
+    bunny = load_mesh(next(path for path in packaged_meshes() if path.name == BUNNY))
     thin = make_watertight(bunny, EPS)
     solid = make_watertight(bunny, EPS, close_holes=0.15)
     assert solid.audit["volume"] > 2 * thin.audit["volume"]
