@@ -276,7 +276,7 @@ def to_surface(
     On an edge or vertex the normal is the touching face's that agrees best with one of `wanted`
     (N,S,3).
     """
-    distance, face, closest = surface.tree.nearest(points, np.arange(len(points)))
+    distance, face, closest = surface.tree.nearest(points)
     normals = agreeing_normals(
         closest,
         face,
@@ -330,12 +330,15 @@ def iou(truth: Truth, other: Surface) -> float:
     random = generator(truth.settings.seed, truth.item_id, "volume")
     cell = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     points = low + (cell + random.random(cell.shape)) / cells * (high - low)
-    curve = morton_order(points)
-    return volume_iou(inside(one, points, curve), inside(other, points, curve))
+    points = points[morton_order(points)]
+    return volume_iou(inside(one, points), inside(other, points))
 
 
-def inside(surface: Surface, points: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    """Where the winding number is not 0, bool (N,): an inside-out mesh has the same inside."""
+def inside(surface: Surface, points: np.ndarray) -> np.ndarray:
+    """Where the winding number is not 0, bool (N,): an inside-out mesh has the same inside.
+
+    `points` (N,3) lie along a Morton curve.
+    """
     tree = TriangleTree.build(surface.mesh)
     # Distances would only let `winding` skip rays; on points far from the surface they cost more.
-    return tree.winding(points, curve, np.zeros(len(points))) != 0
+    return tree.winding(points, np.zeros(len(points))) != 0

@@ -77,6 +77,74 @@ def match_half_edges(faces, vertex_count):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def longest_side(vertices, faces):  # type: ignore[no-untyped-def]
+    """Longest side of the bounding box of the vertices that faces use; 0 without faces."""
+    side = 0.0
+    for axis in range(3):
+        low, high = np.inf, -np.inf
+        for f in range(len(faces)):
+            for corner in range(3):
+                value = vertices[faces[f, corner], axis]
+                low, high = min(low, value), max(high, value)
+        side = max(side, high - low)
+    return side
+
+
+@numba.njit(cache=True, nogil=True)
+def double_areas(vertices, faces):  # type: ignore[no-untyped-def]
+    """Twice the area of each face, float64 (F,)."""
+    result = np.empty(len(faces))
+    for f in range(len(faces)):
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ux, uy, uz = (
+            vertices[b, 0] - vertices[a, 0],
+            vertices[b, 1] - vertices[a, 1],
+            vertices[b, 2] - vertices[a, 2],
+        )
+        vx, vy, vz = (
+            vertices[c, 0] - vertices[a, 0],
+            vertices[c, 1] - vertices[a, 1],
+            vertices[c, 2] - vertices[a, 2],
+        )
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        result[f] = np.sqrt(nx * nx + ny * ny + nz * nz)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def corner_sums(vertices, faces, slots, count):  # type: ignore[no-untyped-def]
+    """Sums of unit face normals, weighted by the angle at the corner, float64 (count,3).
+
+    `slots` int64 (V,): the row of each vertex in the result, -1 to leave it out.
+    """
+    sums = np.zeros((count, 3))
+    for f in range(len(faces)):
+        for k in range(3):
+            at, b, c = faces[f, k], faces[f, (k + 1) % 3], faces[f, (k + 2) % 3]
+            slot = slots[at]
+            if slot < 0:
+                continue
+            ux, uy, uz = (
+                vertices[b, 0] - vertices[at, 0],
+                vertices[b, 1] - vertices[at, 1],
+                vertices[b, 2] - vertices[at, 2],
+            )
+            vx, vy, vz = (
+                vertices[c, 0] - vertices[at, 0],
+                vertices[c, 1] - vertices[at, 1],
+                vertices[c, 2] - vertices[at, 2],
+            )
+            nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+            size = np.sqrt(nx * nx + ny * ny + nz * nz)
+            if size > 0:
+                weight = np.arctan2(size, ux * vx + uy * vy + uz * vz) / size
+                sums[slot, 0] += weight * nx
+                sums[slot, 1] += weight * ny
+                sums[slot, 2] += weight * nz
+    return sums
+
+
+@numba.njit(cache=True, nogil=True)
 def face_shapes(vertices, faces, flat_height, cap_height, cap_sine):  # type: ignore[no-untyped-def]
     """Normals float64 (F,3), longest half-edge int64 (F,), and whether a face is degenerate (F,).
 

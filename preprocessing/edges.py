@@ -18,7 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.edge_kernels import face_shapes, match_half_edges, sharp_edges
+from preprocessing.edge_kernels import (
+    face_shapes,
+    longest_side,
+    match_half_edges,
+    sharp_edges,
+)
 from preprocessing.mesh import Mesh
 
 FLAT_HEIGHT = 1e-5  # of the longest side: float32 rounding of a vertex then turns a normal by < 1°
@@ -67,8 +72,7 @@ def salient_edges(mesh: Mesh, angle: float = 15.0) -> SalientEdges:
         raise ValueError(f"the angle threshold must be in [0, 180) degrees, not {angle}")
     vertices, faces = mesh.vertices, mesh.faces
     mates, boundary, nonmanifold, _ = match_half_edges(faces, len(vertices))
-    used = vertices[faces.ravel()]
-    side = float((used.max(axis=0) - used.min(axis=0)).max()) if len(used) else 0.0
+    side = longest_side(vertices, faces)
     normals, longest, degenerate = face_shapes(
         vertices, faces, FLAT_HEIGHT * side, CAP_HEIGHT * side, CAP_SINE
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from preprocessing.morton_kernels import morton_codes, radix_argsort
+from preprocessing.morton_kernels import bounding_cube, morton_codes, radix_argsort
 
 BITS = 11  # per axis: 2048 cells along the longest side
 
@@ -14,7 +14,6 @@ def morton_order(points: np.ndarray) -> np.ndarray:
     """
     if len(points) == 0:
         return np.empty(0, np.int64)
-    low = points.min(axis=0).astype(np.float64)
-    side = float((points.max(axis=0).astype(np.float64) - low).max())
+    low, side = bounding_cube(points)
     scale = (1 << BITS) / side if side > 0 else 0.0
     return radix_argsort(morton_codes(points, low, scale, BITS), 3 * BITS)

@@ -15,6 +15,17 @@ def spread(value):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def bounding_cube(points):  # type: ignore[no-untyped-def]
+    """Lowest corner float64 (3,) of points (N,3), and their longest side."""
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for i in range(len(points)):
+        for axis in range(3):
+            low[axis] = min(low[axis], points[i, axis])
+            high[axis] = max(high[axis], points[i, axis])
+    return low, (high - low).max()
+
+
+@numba.njit(cache=True, nogil=True)
 def morton_codes(points, low, scale, bits):  # type: ignore[no-untyped-def]
     """Codes uint64 (N,) of points (N,3): cell = (point - low) * scale, clipped to `bits` bits."""
     codes = np.empty(len(points), np.uint64)

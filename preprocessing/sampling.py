@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import get_num_threads
 
-from preprocessing.distance import signed_distance
+from preprocessing.distance import SignedDistance
+from preprocessing.edge_kernels import corner_sums, double_areas
 from preprocessing.edges import FOLDED, SalientEdges, level_of, salient_edges
 from preprocessing.fps import farthest_points
 from preprocessing.mesh import Mesh
@@ -69,30 +70,36 @@ def sample_shape(
         )
 
     def uniform() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return uniform_cloud(mesh, supervision.dense, count, generator(seed, item_id, "surface"))
+        draw = generator(seed, item_id, "surface")
+        dense, normals, _ = sample_surface(mesh, supervision.dense, draw)
+        noise = generator(seed, item_id, "near-noise")
+        near = with_noise(dense, supervision.near_sigmas, noise)
+        return near, *thinned(np.concatenate([dense, normals], axis=1), count)
 
     def salient() -> tuple[SalientEdges, np.ndarray, np.ndarray, np.ndarray]:
         edges = salient_edges(mesh, angle)
-        sharp = salient_cloud(mesh, edges, count, generator(seed, item_id, "salient"), edge_spread)
-        return edges, sharp, *shuffled_cloud(sharp, generator(seed, item_id, "shuffle-salient"))
+        draw = generator(seed, item_id, "salient")
+        rows, order = thinned(salient_pool(mesh, edges, count, draw, edge_spread), count)
+        noise = generator(seed, item_id, "salient-noise")
+        return edges, with_noise(rows[:, :3], supervision.salient_sigmas, noise), rows, order
 
+    if len(mesh.faces) == 0:
+        raise SampleError("degenerate", "the mesh has no faces to sample")
     if get_num_threads() > 1:
-        # The clouds know nothing of each other, and their kernels release the interpreter lock.
-        with ThreadPoolExecutor(1) as beside:
-            later = beside.submit(uniform)
-            edges, sharp, sharp_rows, sharp_order = salient()
-            dense, coarse_rows, coarse_order = later.result()
+        # The three know nothing of each other, and their kernels release the interpreter lock.
+        with ThreadPoolExecutor(2) as beside:
+            parts = beside.submit(salient), beside.submit(uniform)
+            distance = SignedDistance(mesh)
+            edges, sharp_near, sharp_rows, sharp_order = parts[0].result()
+            coarse_near, coarse_rows, coarse_order = parts[1].result()
     else:
-        edges, sharp, sharp_rows, sharp_order = salient()
-        dense, coarse_rows, coarse_order = uniform()
+        distance = SignedDistance(mesh)
+        edges, sharp_near, sharp_rows, sharp_order = salient()
+        coarse_near, coarse_rows, coarse_order = uniform()
 
     queries = {
-        "sharp_near": with_noise(
-            sharp[:, :3], supervision.salient_sigmas, generator(seed, item_id, "salient-noise")
-        ),
-        "coarse_near": with_noise(
-            dense, supervision.near_sigmas, generator(seed, item_id, "near-noise")
-        ),
+        "sharp_near": sharp_near,
+        "coarse_near": coarse_near,
         "space": generator(seed, item_id, "space").uniform(-BOUND, BOUND, (supervision.space, 3)),
     }
     shuffle = generator(seed, item_id, "shuffle")
@@ -101,7 +108,7 @@ def sample_shape(
         sharp_surface=sharp_rows,
         coarse_order=coarse_order,
         sharp_order=sharp_order,
-        **supervise(mesh, queries, shuffle),
+        **supervise(distance, queries, shuffle),
         metadata={
             "id": item_id,
             "seed": str(seed),
@@ -121,17 +128,18 @@ def sample_shape(
     return sample
 
 
-def uniform_cloud(
-    mesh: Mesh, dense: int, count: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`dense` area-weighted points thinned to `count` by farthest point sampling.
+def thinned(pool: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` rows of a pool (P,C) by farthest point sampling from its first, in the pool's order.
 
-    Returns (dense points float64 (dense,3), rows and order as `shuffled_cloud`).
+    Returns (rows float32 (count,C), their farthest point order int32 (count,)). Of a pool in random
+    order the rows are shuffled too; and since the lower of two rows stays the lower, the order is
+    to the bit what farthest point sampling of the rows themselves gives. An empty pool gives none.
     """
-    points, normals, _ = sample_surface(mesh, dense, generator)
-    chosen = farthest_points(points, count)
-    cloud = np.concatenate([points[chosen], normals[chosen]], axis=1)
-    return points, *shuffled_cloud(cloud, generator)
+    if len(pool) == 0:
+        return pool.astype(np.float32), np.empty(0, np.int32)
+    chosen = farthest_points(pool[:, :3], count)
+    kept = np.sort(chosen)
+    return pool[kept].astype(np.float32), np.searchsorted(kept, chosen).astype(np.int32)
 
 
 def sample_surface(
@@ -142,10 +150,7 @@ def sample_surface(
     Returns (points float64 (count,3), unit face normals float64 (count,3), faces int64 (count,)).
     Raises SampleError(degenerate) when the mesh has no area.
     """
-    triangles = mesh.triangles
-    first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
-    crosses = np.cross(first, second)
-    doubled = np.sqrt(np.einsum("ij,ij->i", crosses, crosses))
+    doubled = double_areas(mesh.vertices, mesh.faces)
     total = np.cumsum(doubled)
     if len(total) == 0 or not total[-1] > 0:
         raise SampleError("degenerate", "the mesh has no area to sample")
@@ -154,8 +159,10 @@ def sample_surface(
     faces = np.minimum(np.searchsorted(total, drawn, side="right"), last_positive(doubled))
     along = generator.random((count, 2))
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
-    points = triangles[faces, 0] + along[:, :1] * first[faces] + along[:, 1:] * second[faces]
-    return points, crosses[faces] / doubled[faces, None], faces
+    corners = mesh.vertices[mesh.faces[faces]]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    points = corners[:, 0] + along[:, :1] * first + along[:, 1:] * second
+    return points, np.cross(first, second) / doubled[faces, None], faces
 
 
 def last_positive(weights: np.ndarray) -> int:
@@ -190,13 +197,21 @@ def salient_cloud(
     generator: np.random.Generator,
     edge_spread: str = "length",
 ) -> np.ndarray:
-    """The salient cloud in farthest point order, float64 (count,6): xyz and unit normal.
+    """The salient cloud in farthest point order, float64 (count,6), or (0,6); of `salient_pool`."""
+    pool = salient_pool(mesh, edges, count, generator, edge_spread)
+    return pool[farthest_points(pool[:, :3], count)] if len(pool) else pool
 
-    With at least `count` end points: FPS of them. With fewer: all of them and points between them.
-    Without a salient edge: (0,6). End points carry the angle-weighted vertex normal, points between
-    the normalised mean of the two face normals. Where the surface is folded onto itself neither
-    has a direction (thin gaps that an offset just closes): such points are left out, the others
-    make up the number. Raises SampleError(bad-normal) when no other is left.
+
+def salient_pool(
+    mesh: Mesh, edges: SalientEdges, count: int, generator: np.random.Generator, edge_spread: str
+) -> np.ndarray:
+    """What the salient cloud is thinned from, in random order, float64 (P,6): xyz and unit normal.
+
+    With at least `count` end points: all of them. With fewer: all of them and points between them,
+    P = `count`. Without a salient edge: (0,6). End points carry the angle-weighted vertex normal,
+    points between the normalised mean of the two face normals. Where the surface is folded onto
+    itself neither has a direction (thin gaps that an offset just closes): such points are left out,
+    the others make up the number. Raises SampleError(bad-normal) when no other is left.
     """
     if edge_spread not in EDGE_SPREADS:
         raise ValueError(f"edge_spread must be one of {EDGE_SPREADS}, not {edge_spread!r}")
@@ -213,8 +228,8 @@ def salient_cloud(
         spread = sample_segments if edge_spread == "length" else points_per_edge
         points, at = spread(edges.segments[unfolded], missing, generator)
         between = np.concatenate([points, edges.normals[unfolded][at]], axis=1)
-        cloud = np.concatenate([cloud, between])
-    return cloud[farthest_points(cloud[:, :3], count)]
+        cloud = generator.permutation(np.concatenate([cloud, between]))
+    return cloud
 
 
 def points_per_edge(
@@ -234,23 +249,9 @@ def points_per_edge(
 
 def vertex_normals(mesh: Mesh, rows: np.ndarray) -> np.ndarray:
     """Angle-weighted unit normals of the vertices `rows` (K,), float64 (K,3); zero on a fold."""
-    slot = np.full(len(mesh.vertices), -1, np.int64)
-    slot[rows] = np.arange(len(rows))
-    faces = mesh.faces[(slot[mesh.faces] >= 0).any(axis=1)]
-    corners = mesh.vertices[faces]
-    sums = np.zeros((len(rows), 3))
-    for k in range(3):
-        first = corners[:, (k + 1) % 3] - corners[:, k]
-        second = corners[:, (k + 2) % 3] - corners[:, k]
-        cross = np.cross(first, second)
-        size = np.linalg.norm(cross, axis=1)
-        angle = np.arctan2(size, np.einsum("ij,ij->i", first, second))
-        kept = (slot[faces[:, k]] >= 0) & (size > 0)
-        weighted = cross[kept] * (angle[kept] / size[kept])[:, None]
-        for axis in range(3):
-            sums[:, axis] += np.bincount(
-                slot[faces[kept, k]], weights=weighted[:, axis], minlength=len(rows)
-            )
+    slots = np.full(len(mesh.vertices), -1, np.int64)
+    slots[rows] = np.arange(len(rows))
+    sums = corner_sums(mesh.vertices, mesh.faces, slots, len(rows))
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.divide(sums, norms, out=np.zeros_like(sums), where=norms > FOLDED)
 
@@ -269,7 +270,8 @@ def with_noise(
     centres = np.tile(points, (len(sigmas), 1))
     scales = np.repeat(np.asarray(sigmas, np.float64), len(points))[:, None]
     noisy = centres + scales * generator.standard_normal(centres.shape)
-    outside = np.flatnonzero(np.abs(noisy).max(axis=1, initial=0.0) > BOUND)
+    beyond = np.abs(noisy) > BOUND
+    outside = np.flatnonzero(beyond.any(axis=1)) if beyond.any() else np.empty(0, np.int64)
     for _ in range(REDRAWS):
         if len(outside) == 0:
             return noisy
@@ -280,14 +282,14 @@ def with_noise(
 
 
 def supervise(
-    mesh: Mesh, queries: dict[str, np.ndarray], generator: np.random.Generator
+    distance: SignedDistance, queries: dict[str, np.ndarray], generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Signed distances of the query points (.,3), as shuffled float32 rows (.,4) of xyz and sdf."""
     # The distance belongs to the stored coordinates: they are rounded before it is taken.
     rounded = {
         name: generator.permutation(points.astype(np.float32)) for name, points in queries.items()
     }
-    sdf = signed_distance(mesh, np.concatenate(list(rounded.values()))).astype(np.float32)
+    sdf = distance(np.concatenate(list(rounded.values()))).astype(np.float32)
     limits = np.cumsum([len(points) for points in rounded.values()])[:-1]
     return {
         name: np.concatenate([points, values[:, None]], axis=1)

@@ -41,7 +41,7 @@ def simplify_mesh(mesh: Mesh, tolerance: float) -> Mesh:
 def within(tolerance: float, tree: TriangleTree, probes: np.ndarray, candidate: Mesh) -> bool:
     """Whether candidate and the mesh of `tree`, with its `probes`, are that near to each other."""
     own = probe_points(candidate)
-    back = tree.nearest(own, morton_order(own))[0].max()
+    back = tree.distance(own[morton_order(own)]).max()
     return bool(back <= tolerance and unsigned_distance(candidate, probes).max() <= tolerance)
 
 

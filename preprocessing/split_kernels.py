@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def select(values, order, begin, end, place):  # type: ignore[no-untyped-def]
     """Reorder order[begin:end] so that `place` holds the entry that sorting by value puts there.
 
@@ -33,7 +33,7 @@ def select(values, order, begin, end, place):  # type: ignore[no-untyped-def]
             return
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def split_order(x, y, z, leaf):  # type: ignore[no-untyped-def]
     """Order int64 (N,) of points x, y, z (N,): every subtree over full leaves is one run of it.
 

@@ -100,6 +100,23 @@ def test_unsigned_distance_of_a_soup(seed, count):
     )
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-4, 1.0, 1e4, 1e30])
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_many_triangles_of_all_sizes_anywhere(scale, offset):
+    """Three levels of the tree, sides of 1e-6 to 1: what float32 leaves out is farther."""
+    draw = np.random.default_rng(5)
+    sizes = 10.0 ** draw.uniform(-6, 0, (5000, 1, 1))
+    corners = draw.uniform(-1, 1, (5000, 1, 3)) + sizes * draw.normal(size=(5000, 3, 3))
+    corners[:, :, 2] *= 0.1
+    mesh = Mesh((offset + corners).reshape(-1, 3) * scale, np.arange(15_000).reshape(-1, 3))
+    points = (offset + near_and_far(Mesh(corners.reshape(-1, 3), mesh.faces), 40, 2)) * scale
+    np.testing.assert_allclose(
+        unsigned_distance(mesh, points) / scale,
+        plain_distance(Mesh(mesh.vertices / scale, mesh.faces), points / scale),
+        atol=1e-11 * (1 + offset),
+    )
+
+
 def test_slivers_and_points_as_faces():
     draw = np.random.default_rng(0)
     a, b = draw.uniform(-1, 1, (2, 40, 3))

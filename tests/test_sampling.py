@@ -20,6 +20,7 @@ from preprocessing.sampling import (
     sample_shape,
     sample_surface,
     shuffled_cloud,
+    thinned,
     vertex_normals,
     with_noise,
 )
@@ -82,6 +83,17 @@ def test_the_stored_order_is_the_farthest_point_order_of_the_rows(wedge):
     for order, cloud in ORDERS.items():
         points = getattr(sample, cloud)[:, :3]
         assert np.array_equal(getattr(sample, order), farthest_points(points, len(points)))
+
+
+@pytest.mark.parametrize("count", [1, 60, 216])
+def test_thinned_rows_keep_the_order_of_ties_and_duplicates(count):
+    """On a grid nearly every choice is a tie: the order is still that of the rows as they are."""
+    grid = np.stack(np.meshgrid(*[np.arange(6.0)] * 3), axis=-1).reshape(-1, 3)
+    pool = np.random.default_rng(0).permutation(np.concatenate([grid, grid[:50]]))
+    rows, order = thinned(pool, count)
+    assert np.array_equal(order, farthest_points(rows, count))
+    chosen = pool[farthest_points(pool, count)].astype(np.float32)
+    assert np.array_equal(rows[order], chosen)
 
 
 def test_uniform_points_keep_their_distance(wedge):
