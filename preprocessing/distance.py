@@ -82,10 +82,12 @@ class TriangleTree:
         return np.sqrt(self.walk(points)[0])
 
     def walk(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`nearest_triangles` of this tree."""
-        return nearest_triangles(
-            self.triangles, self.blocks, self.centres, self.levels, self.scale, points
-        )
+        """Squared distance (Q,), place in `order` (Q,) and closest point (Q,3)."""
+        squared, place = np.empty(len(points)), np.empty(len(points), np.int64)
+        closest = np.empty((len(points), 3))
+        tree = (self.triangles, self.blocks, self.centres, self.levels, self.scale)
+        nearest_triangles(*tree, points, squared, place, closest)
+        return squared, place, closest
 
     def winding(self, points: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Winding number int64 (Q,) of a closed mesh; points and `distance` as of `nearest`."""
@@ -155,7 +157,7 @@ class SignedDistance:
         """
         points = checked_points(points)
         curve = morton_order(points)
-        points = points[curve]
+        points = points.take(curve, axis=0)
         distance = self.tree.distance(points)
         inside = self.tree.winding(points, distance) > 0
         return put_back(curve, np.where(inside, distance, -distance))

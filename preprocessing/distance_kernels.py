@@ -98,16 +98,15 @@ def lowest(bits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, parallel=True)
-def nearest_triangles(triangles, blocks, centres, levels, scale, points):  # type: ignore[no-untyped-def]
-    """Squared distance (Q,), nearest triangle in tree order (Q,) and closest point (Q,3).
+def nearest_triangles(  # type: ignore[no-untyped-def]
+    triangles, blocks, centres, levels, scale, points, squared, nearest, closest
+):
+    """Fill squared distance (Q,), nearest triangle in tree order (Q,) and closest point (Q,3).
 
     `blocks`, `centres`, `levels`, `scale` as in `distance.TriangleTree`; `points` (Q,3) lie along a
     space-filling curve.
     """
     total = len(points)
-    squared = np.empty(total)
-    nearest = np.empty(total, np.int64)
-    closest = np.empty((total, 3))
     top = len(levels) - 2
     for chunk in numba.prange((total + CHUNK - 1) // CHUNK):
         waiting = np.empty(LEVELS * WIDE, np.int64)
@@ -165,4 +164,3 @@ def nearest_triangles(triangles, blocks, centres, levels, scale, points):  # typ
                     count += 1
             squared[i], nearest[i] = best, guess
             closest[i, 0], closest[i, 1], closest[i, 2] = qx, qy, qz
-    return squared, nearest, closest

@@ -69,46 +69,52 @@ def sample_shape(
             f"points // 2 must be from 1 to the {supervision.dense} dense points, not {count}"
         )
 
+    def shuffled(name: str, points: np.ndarray) -> np.ndarray:
+        # Rounded before distances are taken: they belong to the stored coordinates.
+        return generator(seed, item_id, f"shuffle-{name}").permutation(points.astype(np.float32))
+
     def uniform() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         draw = generator(seed, item_id, "surface")
         dense, normals, _ = sample_surface(mesh, supervision.dense, draw)
         noise = generator(seed, item_id, "near-noise")
         near = with_noise(dense, supervision.near_sigmas, noise)
-        return near, *thinned(np.concatenate([dense, normals], axis=1), count)
+        queries = shuffled("coarse_near", near)
+        return queries, *thinned(np.concatenate([dense, normals], axis=1), count)
 
     def salient() -> tuple[SalientEdges, np.ndarray, np.ndarray, np.ndarray]:
         edges = salient_edges(mesh, angle)
         draw = generator(seed, item_id, "salient")
         rows, order = thinned(salient_pool(mesh, edges, count, draw, edge_spread), count)
         noise = generator(seed, item_id, "salient-noise")
-        return edges, with_noise(rows[:, :3], supervision.salient_sigmas, noise), rows, order
+        near = with_noise(rows[:, :3], supervision.salient_sigmas, noise)
+        return edges, shuffled("sharp_near", near), rows, order
 
     if len(mesh.faces) == 0:
         raise SampleError("degenerate", "the mesh has no faces to sample")
+
+    def space() -> np.ndarray:
+        draw = generator(seed, item_id, "space")
+        return shuffled("space", draw.uniform(-BOUND, BOUND, (supervision.space, 3)))
+
     if get_num_threads() > 1:
-        # The three know nothing of each other, and their kernels release the interpreter lock.
+        # The parts know nothing of each other, and their kernels release the interpreter lock.
         with ThreadPoolExecutor(2) as beside:
             parts = beside.submit(salient), beside.submit(uniform)
-            distance = SignedDistance(mesh)
+            distance, far = SignedDistance(mesh), space()
             edges, sharp_near, sharp_rows, sharp_order = parts[0].result()
             coarse_near, coarse_rows, coarse_order = parts[1].result()
     else:
-        distance = SignedDistance(mesh)
+        distance, far = SignedDistance(mesh), space()
         edges, sharp_near, sharp_rows, sharp_order = salient()
         coarse_near, coarse_rows, coarse_order = uniform()
 
-    queries = {
-        "sharp_near": sharp_near,
-        "coarse_near": coarse_near,
-        "space": generator(seed, item_id, "space").uniform(-BOUND, BOUND, (supervision.space, 3)),
-    }
-    shuffle = generator(seed, item_id, "shuffle")
+    queries = {"sharp_near": sharp_near, "coarse_near": coarse_near, "space": far}
     sample = Sample(
         coarse_surface=coarse_rows,
         sharp_surface=sharp_rows,
         coarse_order=coarse_order,
         sharp_order=sharp_order,
-        **supervise(distance, queries, shuffle),
+        **supervise(distance, queries),
         metadata={
             "id": item_id,
             "seed": str(seed),
@@ -156,10 +162,14 @@ def sample_surface(
         raise SampleError("degenerate", "the mesh has no area to sample")
     # side="right": a face of no area has an empty interval and is never chosen.
     drawn = generator.random(count) * total[-1]
-    faces = np.minimum(np.searchsorted(total, drawn, side="right"), last_positive(doubled))
+    # Sorted, the look-ups touch memory in order.
+    rank = np.argsort(drawn)
+    faces = np.empty(count, np.int64)
+    faces[rank] = np.searchsorted(total, drawn[rank], side="right")
+    faces = np.minimum(faces, last_positive(doubled))
     along = generator.random((count, 2))
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
-    corners = mesh.vertices[mesh.faces[faces]]
+    corners = mesh.vertices.take(mesh.faces.take(faces, axis=0), axis=0)
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     points = corners[:, 0] + along[:, :1] * first + along[:, 1:] * second
     return points, np.cross(first, second) / doubled[faces, None], faces
@@ -281,19 +291,13 @@ def with_noise(
     raise SampleError("outside-cube", "noise carries points out of the cube: sigma is too large")
 
 
-def supervise(
-    distance: SignedDistance, queries: dict[str, np.ndarray], generator: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Signed distances of the query points (.,3), as shuffled float32 rows (.,4) of xyz and sdf."""
-    # The distance belongs to the stored coordinates: they are rounded before it is taken.
-    rounded = {
-        name: generator.permutation(points.astype(np.float32)) for name, points in queries.items()
-    }
-    sdf = distance(np.concatenate(list(rounded.values()))).astype(np.float32)
-    limits = np.cumsum([len(points) for points in rounded.values()])[:-1]
+def supervise(distance: SignedDistance, queries: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Signed distances of the query points float32 (.,3), as rows (.,4) of xyz and sdf."""
+    sdf = distance(np.concatenate(list(queries.values()))).astype(np.float32)
+    limits = np.cumsum([len(points) for points in queries.values()])[:-1]
     return {
         name: np.concatenate([points, values[:, None]], axis=1)
-        for (name, points), values in zip(rounded.items(), np.split(sdf, limits), strict=True)
+        for (name, points), values in zip(queries.items(), np.split(sdf, limits), strict=True)
     }
 
 
