@@ -29,6 +29,7 @@ from dora_bench.models import ModelInfo, ShapeInput, ShapeModel, resolve_model
 from dora_bench.report import aggregate
 from dora_bench.score import ScoreSettings, Truth, prepare_truth, score_usable, worst_scores
 from dora_bench.suite import Suite
+from preprocessing.callable_module import as_function
 from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_path, atomic_write
 from preprocessing.mesh import Mesh, MeshError, load_mesh, normalise, save_mesh
@@ -335,3 +336,6 @@ def write_results(
         "aggregates": aggregate(items, seed=settings.score.seed),
     }
     atomic_write(folder / "results.json", json.dumps(record, indent=1) + "\n")
+
+
+as_function(evaluate)  # so that `from dora_bench import evaluate` is the function

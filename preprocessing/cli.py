@@ -308,7 +308,7 @@ def carry_out(
 
     with stdout_for_results_only():
         entries = find_inputs(inputs, mesh_suffixes(), exclude=out)
-        eps_of = known_eps(inputs) if solid is None else None
+        eps_of = known_eps(entries) if solid is None else None
         summary = run_plan(entries, out, solid, clouds, limits, eps_of=eps_of)
     finish(summary, quiet, as_json)
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -76,9 +77,18 @@ class Progress:
         self.interval = 0.1 if self.terminal else 10.0
         self.started = self.shown = time.monotonic()
         self.drawn = False
+        self.drawing, self.ended = threading.Lock(), threading.Event()
 
     def __enter__(self) -> "Progress":
+        if not self.quiet:
+            threading.Thread(target=self.keep_drawing, daemon=True).start()
         return self
+
+    def keep_drawing(self) -> None:
+        """Draw while no item ends: one that takes long must not look like a hang."""
+        while not self.ended.wait(max(1.0, self.interval)):
+            if time.monotonic() - self.shown >= self.interval:
+                self.show()
 
     def __exit__(
         self,
@@ -86,6 +96,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.ended.set()
         if self.drawn:
             self.show()
             if self.terminal and not self.quiet:
@@ -103,6 +114,11 @@ class Progress:
 
     def show(self) -> None:
         """Draw the line now."""
+        with self.drawing:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the line."""
         self.shown, self.drawn = time.monotonic(), True
         if self.quiet:
             return

@@ -6,7 +6,7 @@ import html
 import numpy as np
 
 from preprocessing.edges import salient_edges
-from preprocessing.mesh import Mesh, Transform, normalise
+from preprocessing.mesh import Mesh, Transform, frame_of_output, normalise
 from preprocessing.mesh_faults import edge_faults
 from preprocessing.render import Cloud, Color, png_bytes, render_mesh, render_points
 from preprocessing.samples import Sample
@@ -28,16 +28,6 @@ def mesh_pictures(mesh: Mesh, watertight: Mesh | None, angle: float) -> list[Pic
     if watertight is not None:
         pictures += row_of_three("watertight", watertight, frame_of_output(watertight), angle)
     return pictures
-
-
-def frame_of_output(mesh: Mesh) -> Transform:
-    """The identity for a mesh that is in the normalised frame already, else its own frame.
-
-    The offset surface reaches eps beyond [-1, 1]; to normalise it again would hide that.
-    """
-    frame = normalise(mesh)[1]
-    in_frame = 0.9 < frame.scale <= 1.0 + 1e-6 and np.abs(mesh.vertices).max() <= 1.05 + 1e-6
-    return Transform(1.0, (0.0, 0.0, 0.0)) if in_frame else frame
 
 
 def row_of_three(name: str, mesh: Mesh, frame: Transform, angle: float) -> list[Picture]:

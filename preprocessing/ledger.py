@@ -196,6 +196,15 @@ class Ledger:
         except BlockingIOError:
             self.lock.close()
             raise UsageError(f"another run is writing {folder}; wait for it or stop it") from None
+        if parquet_path(folder).exists():
+            found = set(pq.read_schema(parquet_path(folder)).names)
+            other = WATERTIGHT if schema is SAMPLES else SAMPLES
+            if set(other.names) - set(schema.names) <= found:
+                self.lock.close()
+                raise UsageError(
+                    f"{folder} holds the ledger of the other stage, which this would overwrite: "
+                    "give another folder as --out"
+                )
         drop_torn_line(journal_path(folder))
         self.journal = open(journal_path(folder), "ab", buffering=0)  # noqa: SIM115 - until close
         self.synced = self.folded = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 from .console import UsageError
 from .ledger import journal_path, parquet_path, read_ledger
 from .manifest import Entry
-from .pipeline import Summary, recall, run_plan
+from .pipeline import Summary, known_eps, recall, run_plan
 
 STATUSES = ("ok", "skipped", "rejected", "failed", "crashed", "timeout", "memory")
 SHOWN = ("id", "path", "status", "reason", "detail", "seconds", "peak_memory_mb")
@@ -55,4 +55,5 @@ def retry_items(folder: Path, rows: list[dict[str, Any]], quiet: bool) -> Summar
     entries = [Entry(row["id"], row["path"]) for row in rows if row["status"] != "ok"]
     again = {entry.id for entry in entries}
     limits = replace(limits, quiet=quiet)
-    return run_plan(entries, folder, watertight, samples, limits, again=again)
+    eps_of = known_eps(entries) if watertight is None else None
+    return run_plan(entries, folder, watertight, samples, limits, again=again, eps_of=eps_of)

@@ -87,6 +87,16 @@ def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
     return Mesh(transform.apply(mesh.vertices), mesh.faces), transform
 
 
+def frame_of_output(mesh: Mesh) -> Transform:
+    """The identity for a mesh in the normalised frame already, else its own, as `normalise` says.
+
+    The offset surface reaches eps beyond [-1, 1]; to normalise it again would hide that.
+    """
+    frame = normalise(mesh)[1]
+    in_frame = 0.9 < frame.scale <= 1.0 + 1e-6 and np.abs(mesh.vertices).max() <= 1.05 + 1e-6
+    return Transform(1.0, (0.0, 0.0, 0.0)) if in_frame else frame
+
+
 def load_mesh(path: str | Path) -> Mesh:
     """The mesh in a file of any format in SUFFIXES, whole scenes with their transforms baked in.
 

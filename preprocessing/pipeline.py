@@ -361,7 +361,7 @@ class Work:
     def record(self, outcome: Outcome) -> None:
         """Write an outcome's rows. Raises OSError(ENOSPC) when the item met a full disk."""
         path = self.path_of.pop(outcome.id)
-        if outcome.status == "failed" and f"[Errno {errno.ENOSPC}]" in outcome.reason:
+        if outcome.status == "failed" and any(f"[Errno {c}]" in outcome.reason for c in FULL):
             raise OSError(errno.ENOSPC, outcome.reason)
         result = outcome.value or {}
         if result.get("unchanged"):
@@ -467,17 +467,28 @@ def recall(out: Path) -> tuple[WatertightSettings | None, SampleSettings | None,
     )
 
 
-def known_eps(inputs: Sequence[str]) -> dict[str, float]:
-    """eps by file, from the ledgers of those inputs that are folders `watertight` has written."""
+def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
+    """eps by file, for those files that `watertight` has written: from the ledger above them."""
+    tables: dict[str, dict[str, float]] = {}
+    homes: dict[str, str] = {}
     found: dict[str, float] = {}
-    for folder in map(os.path.abspath, inputs):
-        if not parquet_path(Path(folder)).exists():
-            continue
-        table = read_ledger(Path(folder))
-        if "eps" not in table.column_names:
-            continue
-        names, values = table["output"].to_pylist(), table["eps"].to_pylist()
-        for name, eps in zip(names, values, strict=True):
-            if name and eps:
-                found[os.path.join(folder, name)] = eps
+    for entry in entries:
+        folder = os.path.dirname(entry.path)
+        if folder not in homes:
+            above = [folder, *map(str, Path(folder).parents)]
+            homes[folder] = next((f for f in above if parquet_path(Path(f)).exists()), "")
+        home = homes[folder]
+        if home and home not in tables:
+            tables[home] = eps_by_file(Path(home))
+        if home and entry.path in tables[home]:
+            found[entry.path] = tables[home][entry.path]
     return found
+
+
+def eps_by_file(folder: Path) -> dict[str, float]:
+    """eps of every output of a folder's ledger; nothing where it is not one of `watertight`."""
+    table = read_ledger(folder)
+    if "eps" not in table.column_names or "output" not in table.column_names:
+        return {}
+    pairs = zip(table["output"].to_pylist(), table["eps"].to_pylist(), strict=True)
+    return {str(folder / name): eps for name, eps in pairs if name and eps}

@@ -27,6 +27,7 @@ from vae.config import ConfigError, ModelConfig, VAEConfig, from_dict, section_f
 from vae.model import DoraVAE
 
 PREFIX = "shape_model."
+HYPER = "dora_model_config"  # where a .ckpt of ours keeps its model's config
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 log = logging.getLogger("vae")
 
@@ -60,6 +61,11 @@ def read_weights(path: Path, *, heads: int | None = None) -> tuple[dict[str, Ten
     if path.suffix == ".safetensors":
         return read_safetensors(path, heads)
     tensors, hints = read_ckpt(path)
+    if isinstance(hints.get(HYPER), dict) and "output" in hints[HYPER]:
+        try:
+            return tensors, section_from_dict(ModelConfig, hints[HYPER])
+        except ConfigError as error:
+            raise CheckpointError(f"{path}: {error}") from error
     return tensors, infer_config(tensors, heads or head_hint(hints) or head_sidecar(path), path)
 
 
@@ -219,7 +225,9 @@ def convert(source: str | Path, out: str | Path, *, heads: int | None = None) ->
         target = out / f"{source.name if source.is_dir() else source.stem}.ckpt"
         state = {PREFIX + name: tensors[name] for name in order}
         with atomic_path(target) as temporary:
-            torch.save({"state_dict": state, "epoch": 0, "global_step": 0}, temporary)
+            # The published files have no such key; it saves what no tensor's shape tells.
+            told = {HYPER: to_dict(VAEConfig(model=config))["model"]}
+            torch.save({"state_dict": state, "epoch": 0, "global_step": 0, **told}, temporary)
         return target
     atomic_write(
         out / CONFIG,

@@ -267,13 +267,18 @@ def load(model: Path, heads: int | None, device: str) -> "DoraVAE":
 
 
 def read_shape(source: Path) -> "tuple[Mesh | Sample, Transform | None]":
-    """A sample; or a mesh (it should be watertight) in the normalised frame and the way there."""
-    from preprocessing.mesh import load_mesh, normalise
+    """A sample; or a mesh (it should be watertight) in the normalised frame and the way there.
+
+    A mesh that `dora-prep watertight` wrote is in the frame already and stays as it is.
+    """
+    from preprocessing.mesh import Mesh, frame_of_output, load_mesh
     from preprocessing.samples import read_sample
 
     if source.suffix == ".safetensors":
         return read_sample(source), None
-    return normalise(load_mesh(source))
+    mesh = load_mesh(source)
+    frame = frame_of_output(mesh)
+    return Mesh(frame.apply(mesh.vertices), mesh.faces), frame
 
 
 def placed(transform: "Transform | None") -> dict[str, Any]:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from preprocessing import seeds
 from preprocessing.fps import farthest_points
-from preprocessing.samples import read_window
+from preprocessing.samples import SampleError, read_window
 from vae.config import VAEConfig
 from vae.model import split_tokens
 
@@ -66,7 +66,11 @@ def find_samples(folder: str | Path) -> dict[str, Path]:
     """
     folder = Path(folder)
     root = folder / "samples" if (folder / "samples").is_dir() else folder
-    found = {p.relative_to(root).with_suffix("").as_posix(): p for p in root.rglob("*.safetensors")}
+    found = {
+        p.relative_to(root).with_suffix("").as_posix(): p
+        for p in root.rglob("*.safetensors")
+        if not p.name.startswith(".")  # what `dora-prep` is writing, or was when it was killed
+    }
     if not found:
         raise DataError(f"{folder}: no samples (*.safetensors) in it; `dora-prep run` writes them")
     return dict(sorted(found.items()))
@@ -131,7 +135,11 @@ def read_item(
         "coarse_near": data.coarse_near,
         "space": data.space,
     }
-    window = read_window(path, counts, generator)
+    try:
+        window = read_window(path, counts, generator)
+    except SampleError as error:
+        # A plain message, which a reading process can hand over.
+        raise DataError(f"{item_id}: {error}") from error
     for name, rows in window.items():
         if len(rows) == 0 and counts[name] and not name.startswith("sharp"):
             raise DataError(f"{item_id}: {name} is empty")

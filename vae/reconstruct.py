@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from preprocessing.callable_module import as_function
 from preprocessing.isosurface import extract_isosurface
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.samples import Sample
@@ -91,3 +92,6 @@ def decoded_field(model: DoraVAE, latents: Latents) -> Field:
         return values
 
     return field
+
+
+as_function(reconstruct)  # so that `from vae import reconstruct` is the function

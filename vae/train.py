@@ -200,10 +200,11 @@ def train_step(
     kl_weight = settings.kl_weight * min(1.0, (step + 1) / max(1, settings.kl_warmup))
     cut = truncation(config, share)
     sums: dict[str, Tensor] = {}
-    tokens = 0
+    tokens, ids = 0, []
     for micro in range(settings.accumulate):
         batch = next(reader).to(accelerator.device)
         tokens = batch.rows.shape[1]
+        ids += batch.ids
         syncing = micro == settings.accumulate - 1
         with nullcontext() if syncing else accelerator.no_sync(model):
             with accelerator.autocast():
@@ -226,9 +227,7 @@ def train_step(
             sums[name] = sums.get(name, 0) + value.detach() / settings.accumulate
     norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
     if not torch.isfinite(norm):
-        raise Diverged(
-            f"step {step}: the gradient is not finite with the items {', '.join(batch.ids)}"
-        )
+        raise Diverged(f"step {step}: the gradient is not finite with the items {', '.join(ids)}")
     optimizer.step()
     optimizer.zero_grad()
     values = torch.stack([*sums.values()])
