@@ -97,7 +97,11 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     if plan.watertight is None:
         assert plan.samples is not None
         folder = Path(plan.samples_folder)
-        result["samples"] = make_sample(plan.samples, mesh, folder, task.id, task.eps)
+        try:
+            result["samples"] = make_sample(plan.samples, mesh, folder, task.id, task.eps)
+        except MeshError as error:  # the row says how open the mesh is, not only that it is
+            told = {"status": "rejected", "reason": error.reason, "detail": error.message}
+            result["samples"] = {**told, **odd_edges(mesh)}
         return result
     solid, result["watertight"] = make_solid(plan.watertight, mesh, plan.watertight_folder, task.id)
     if plan.samples is not None:
@@ -217,6 +221,14 @@ def make_sample(
         **output_facts(paths, folder),
         "seconds": time.perf_counter() - started,
     }
+
+
+def odd_edges(mesh: "Mesh") -> dict[str, int]:
+    """The ledger's counts of edges with one face and with more than two."""
+    from .edge_kernels import match_half_edges
+
+    _, boundary, nonmanifold, _ = match_half_edges(mesh.faces, len(mesh.vertices))
+    return {"boundary_edges": int(boundary), "nonmanifold_edges": int(nonmanifold)}
 
 
 def write_format(sample: "Sample", folder: Path, name: str, format: str) -> list[Path]:

@@ -128,3 +128,14 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
             load_model(tmp_path / name)
     with pytest.raises(CheckpointError, match="no such file"):
         load_model(tmp_path / "nowhere")
+
+
+def test_convert_to_ckpt_and_back_keeps_what_no_shape_tells(tmp_path: Path) -> None:
+    config = ModelConfig(
+        width=32, heads=2, encoder_layers=1, decoder_layers=1, embed=4, output="occupancy"
+    )
+    write_run(tmp_path / "a", DoraVAE(config).state_dict(), replace(TINY, model=config))
+    there = convert(tmp_path / "a", tmp_path / "b")
+    assert load_model(there).config == config
+    convert(there, tmp_path / "c")
+    assert load_model(tmp_path / "c").config == config

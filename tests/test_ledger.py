@@ -125,3 +125,15 @@ def test_many_rows_are_known_quickly(tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
     ledger.close()
     assert os.listdir(tmp_path).count("ledger.parquet") == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [(WATERTIGHT, SAMPLES), (SAMPLES, WATERTIGHT)])
+def test_one_stage_does_not_overwrite_the_ledger_of_the_other(tmp_path: Path, first, second):
+    ledger = Ledger(tmp_path, first)
+    ledger.record(row("a"))
+    ledger.close()
+    before = (tmp_path / "ledger.parquet").read_bytes()
+    with pytest.raises(UsageError, match="other stage"):
+        Ledger(tmp_path, second)
+    assert (tmp_path / "ledger.parquet").read_bytes() == before
+    Ledger(tmp_path, first).close()

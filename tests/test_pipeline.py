@@ -21,9 +21,9 @@ from disks import tiny_disk
 from preprocessing.console import StopError
 from preprocessing.ledger import read_ledger
 from preprocessing.manifest import Entry, find_inputs, mesh_suffixes
-from preprocessing.mesh import load_mesh, save_mesh
-from preprocessing.pipeline import Limits, Summary, largest_first, recall, run_plan
-from preprocessing.shapes import generate_shapes
+from preprocessing.mesh import Mesh, load_mesh, save_mesh
+from preprocessing.pipeline import Limits, Summary, known_eps, largest_first, recall, run_plan
+from preprocessing.shapes import box, generate_shapes
 from preprocessing.stages import SampleSettings, WatertightSettings
 
 WORKERS = 2
@@ -362,3 +362,35 @@ def test_large_files_come_first_within_a_window_and_none_is_lost(tmp_path, monke
     order = [(entry.id, found is None) for entry, found in largest_first(entries)]
     assert [name for name, _ in order] == ["900", "5", "0", "gone", "800", "60", "40", "7"]
     assert [name for name, missing in order if missing] == ["gone"]
+
+
+def test_eps_is_found_for_folders_files_and_on_retry(undisturbed, tmp_path):
+    """Samples of watertight meshes know their eps however the meshes are named."""
+    solids = undisturbed / "watertight"
+    for given in ([str(solids)], sorted(str(path) for path in solids.rglob("*.ply"))):
+        entries = find_inputs(given, {".ply"})
+        assert set(known_eps(entries).values()) == {2 / 48}
+        assert len(known_eps(entries)) == len(entries) == COUNT
+    assert known_eps([Entry("x", str(tmp_path / "x.ply"))]) == {}
+
+
+def test_the_row_of_an_open_mesh_says_how_open_it_is(tmp_path):
+    mesh = load_mesh(write_open_box(tmp_path / "open.ply"))
+    summary = run_plan(
+        find_inputs([str(tmp_path / "open.ply")], {".ply"}), tmp_path / "out", None, CLOUDS, INLINE
+    )
+    assert summary.counts == {"rejected": 1}
+    row = read_ledger(tmp_path / "out").to_pylist()[0]
+    assert (row["status"], row["reason"]) == ("rejected", "not-closed")
+    assert (row["boundary_edges"], row["nonmanifold_edges"]) == (3, 0)
+    assert len(mesh.faces) == 11
+    assert run_plan(
+        find_inputs([str(tmp_path / "open.ply")], {".ply"}), tmp_path / "out", None, CLOUDS, INLINE
+    ).counts == {"rejected": 1}
+
+
+def write_open_box(path: Path) -> Path:
+    """A box that lacks a face."""
+    mesh = box().mesh
+    save_mesh(Mesh(mesh.vertices, mesh.faces[1:]), path)
+    return path
