@@ -17,9 +17,9 @@ import numpy as np
 
 from preprocessing import shapes
 from preprocessing.distance import signed_distance
-from preprocessing.distance_kernels import closest_on_sliver
 from preprocessing.mesh import Mesh, load_mesh
 from preprocessing.sampling import sample_surface
+from preprocessing.triangle_kernels import closest_on_sliver
 from preprocessing.watertight import make_watertight
 
 COUNT = 20
