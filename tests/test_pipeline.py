@@ -219,7 +219,7 @@ def test_sampling_alone_takes_eps_from_the_ledger_beside(undisturbed: Path, tmp_
 
     folder = undisturbed / "watertight"
     entries = find_inputs([str(folder)], mesh_suffixes())
-    eps = known_eps([str(folder)])
+    eps = known_eps(entries)
     run_plan(entries, tmp_path, None, CLOUDS, INLINE, eps_of=eps)
     samples = sorted(tmp_path.rglob("*.safetensors"))
     assert len(samples) == COUNT

@@ -2,12 +2,11 @@
 
 A coarse grid (24 to 95 cells an axis) is asked densely. Each further level halves the cell and
 interpolates the new corners. Then it asks for those whose interpolated value is so near zero, in
-cells whose parent changes sign or touches one that does, that the field may bend across it, as far
-as the second differences of the parent's corners tell; and, while cells are coarse, for all below a
-parent that is near zero with no change of sign beside it (a part thinner than a cell). Then, until
-nothing changes, both ends of every edge that changes sign are asked, and bricks that the surface
-enters are added, interpolated too. So every vertex lies between true values, and what the surface
-reaches from a found cell is found.
+cells whose parent changes sign or touches one that does, that the field may bend across it; and,
+while cells are coarse, for all below a parent that is near zero with no change of sign beside it (a
+part thinner than a cell). Then, until nothing changes, both ends of every edge that changes sign
+are asked, and bricks that the surface enters are added. So every vertex lies between true values,
+and what the surface reaches from a found cell is found.
 """
 
 from collections.abc import Callable
@@ -15,14 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.bricks import (
-    BRICK,
-    HALF_WIDTH,
-    BrickField,
-    brick_lookup,
-    bricks_per_axis,
-    spacing,
-)
+from preprocessing.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis, spacing
 from preprocessing.isosurface import open_neighbours
 
 Field = Callable[[np.ndarray], np.ndarray]
@@ -30,11 +22,9 @@ COARSEST = 48  # cells per axis: the dense level has this many at least, below t
 WIDE, COARSEST_WIDE = 0.04, 24  # a field that tells distances up to WIDE is read from coarser cells
 # What is thinner than twice this was not in the training offsets either (eps 2/512).
 THIN = 2 / 512
-# A field is taken to differ from its interpolation by at most BEND times the square of the new
-# cell, and by at most BENDS times what the second differences beside tell, which is no less than
-# FLAT of the former: found on trained models, whose dense grids have specks of a cell
-# (benchmarks/vae_reader.py).
-BEND, BENDS, FLAT = 60.0, 2.0, 0.1
+# A field is taken to differ from its interpolation by at most this times the square of the new
+# cell: found on trained models, whose dense grids have specks of a cell (benchmarks/vae_reader.py).
+BEND = 60.0
 
 
 @dataclass
@@ -114,7 +104,6 @@ def refined(asker: Asker, parent: Level, scale: float) -> Level:
     # A rod of radius THIN that meets no corner still comes this near to one.
     near = min(0.95, (np.sqrt(0.5) * cell - THIN) / scale)
     bend = BEND * (cell / 2) ** 2 / scale
-    bends = np.clip(BENDS * curvature(parent.values), FLAT * bend, bend)
     touched = beside(parent, crossing(parent.values))
     suspect = (corner_reduce(np.abs(parent.values), np.minimum) < near) & ~touched
     bricks, values, known, wanted = [], [], [], []
@@ -129,7 +118,7 @@ def refined(asker: Asker, parent: Level, scale: float) -> Level:
         fine = np.zeros(values[-1].shape, bool)
         fine[:, ::2, ::2, ::2] = parent.known[:, *corners][kept]
         known.append(fine)
-        small = np.abs(values[-1]) < upsampled(bends[:, *corners][kept])
+        small = np.abs(values[-1]) < bend
         wanted.append(below(touched[cells][kept]) & small | below(suspect[cells][kept]))
     level = Level(
         2 * parent.resolution,
@@ -138,22 +127,8 @@ def refined(asker: Asker, parent: Level, scale: float) -> Level:
         np.concatenate(known),
     )
     ask(asker, level, np.concatenate(wanted))
-    close(asker, level, parent)
+    close(asker, level)
     return level
-
-
-def curvature(values: np.ndarray) -> np.ndarray:
-    """How far the field lies off its interpolation halfway between corners (B,9,9,9): an eighth of
-    the second differences along the three axes, on a brick's side those one corner inwards.
-
-    Corners that were interpolated from a coarser level tell that level's, which is larger: the
-    second difference of a polyline is none on its segments and twice the field's at its corners.
-    """
-    total = np.zeros_like(values)
-    for axis in (1, 2, 3):
-        second = np.abs(np.diff(values, n=2, axis=axis))
-        total += np.pad(second, [(int(a == axis),) * 2 for a in range(4)], mode="edge")
-    return total / 8
 
 
 def beside(level: Level, cells: np.ndarray) -> np.ndarray:
@@ -165,7 +140,7 @@ def beside(level: Level, cells: np.ndarray) -> np.ndarray:
     return corner_reduce(marked, np.logical_or)
 
 
-def close(asker: Asker, level: Level, parent: Level) -> None:
+def close(asker: Asker, level: Level) -> None:
     """Ask until both ends of every crossed edge are true and no crossed brick is missing."""
     while True:
         wanted = crossed_ends(level.values) & ~level.known
@@ -176,30 +151,13 @@ def close(asker: Asker, level: Level, parent: Level) -> None:
         missing = open_neighbours(field).astype(level.bricks.dtype)
         if not len(missing):
             return
-        add(level, missing, parent)
-
-
-def add(level: Level, bricks: np.ndarray, parent: Level) -> None:
-    """Append bricks with the parent's interpolation (outside where it has none) and what the level
-    knows on their sides."""
-    values = np.full((len(bricks), *(BRICK + 1,) * 3), -1e-3, np.float32)
-    row = brick_lookup(parent.resolution, parent.bricks)[tuple(bricks.T // 2)]
-    half = BRICK // 2
-    for octant in np.ndindex(2, 2, 2):
-        here = np.flatnonzero((row >= 0) & (bricks % 2 == octant).all(axis=1))
-        corners = tuple(slice(half * o, half * o + half + 1) for o in octant)
-        values[here] = upsampled(parent.values[row[here]][:, *corners])
-    border = on_border(level.known.shape) & level.known
-    keys, first = np.unique(corner_keys(level, border), return_index=True)
-    true = level.values[border][first]
-    level.bricks = np.concatenate([level.bricks, bricks])
-    level.values = np.concatenate([level.values, values])
-    level.known = np.concatenate([level.known, np.zeros(values.shape, bool)])
-    among = on_border(level.known.shape)
-    among[: -len(bricks)] = False
-    where, place = places(level, keys, among)
-    level.values[where] = true[place]
-    level.known[where] = True
+        shape = (len(missing), *(BRICK + 1,) * 3)
+        level.bricks = np.concatenate([level.bricks, missing])
+        level.values = np.concatenate([level.values, np.zeros(shape, np.float32)])
+        level.known = np.concatenate([level.known, np.zeros(shape, bool)])
+        new = np.zeros(level.known.shape, bool)
+        new[-len(missing) :] = True
+        ask(asker, level, new)
 
 
 def ask(asker: Asker, level: Level, wanted: np.ndarray) -> None:
