@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--meshes", default=os.environ.get("DORA_MESHES", "../shared/meshes"))
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--eps", default="2/256")
-    parser.add_argument("--executor", default="ray", choices=("ray", "inline"))
+    parser.add_argument("--executor", default="auto", choices=("auto", "ray", "inline"))
     parser.add_argument("--command", default="run", choices=("run", "watertight"))
     arguments = parser.parse_args()
     root = Path(arguments.meshes)

@@ -20,7 +20,7 @@ from .supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
 __all__ = ["Item", "Outcome", "RunnerError", "run"]
 
 EXECUTORS = ("auto", "inline", "ray")
-FEW_ITEMS = 32  # up to here the seconds that Ray takes to start are not worth it
+FEW_ITEMS = 256  # up to here the six seconds that Ray takes to start and stop are not worth it
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     for all; with fewer items than cores, an item gets several threads. timeout: seconds an item;
     memory: GB (resident) an item. retries: more tries for an item that was not ok; an item whose
     worker was lost (node gone, killed from outside) is tried again up to 3 times in any case.
-    executor: "inline", "ray", or "auto": Ray for more than 32 items on several cores or when
+    executor: "inline", "ray", or "auto": Ray for more than 256 items on several cores or when
     `ray_address` is given. preload: more modules for the fork server to import.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
@@ -57,7 +57,7 @@ def run(
         few = len(peeked) <= FEW_ITEMS
         executor = "inline" if ray_address is None and (few or cores == 1) else "ray"
     else:
-        peeked = list(itertools.islice(iterator, cores or FEW_ITEMS))
+        peeked = list(itertools.islice(iterator, cores or 1))
     iterator = itertools.chain(peeked, iterator)
     if not peeked:
         return

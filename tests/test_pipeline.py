@@ -22,7 +22,7 @@ from preprocessing.console import StopError
 from preprocessing.ledger import read_ledger
 from preprocessing.manifest import Entry, find_inputs, mesh_suffixes
 from preprocessing.mesh import Mesh, load_mesh, save_mesh
-from preprocessing.pipeline import Limits, Summary, known_eps, largest_first, recall, run_plan
+from preprocessing.pipeline import Limits, Summary, extremes_first, known_eps, recall, run_plan
 from preprocessing.shapes import box, generate_shapes
 from preprocessing.stages import SampleSettings, WatertightSettings
 
@@ -352,15 +352,15 @@ def test_ctrl_c_stops_within_5_seconds_and_says_how_to_resume(
     check_whole(tmp_path / "out", undisturbed)
 
 
-def test_large_files_come_first_within_a_window_and_none_is_lost(tmp_path, monkeypatch):
+def test_largest_and_smallest_files_come_first_in_a_window_and_none_is_lost(tmp_path, monkeypatch):
     sizes = [5, 900, 0, 40, 7, 800, 60]
     entries = [Entry(str(size), str(tmp_path / str(size))) for size in sizes]
     for entry in entries:
         Path(entry.path).write_bytes(b"x" * int(entry.id))
     entries.insert(2, Entry("gone", str(tmp_path / "gone")))
     monkeypatch.setattr("preprocessing.pipeline.WINDOW", 4)
-    order = [(entry.id, found is None) for entry, found in largest_first(entries)]
-    assert [name for name, _ in order] == ["900", "5", "0", "gone", "800", "60", "40", "7"]
+    order = [(entry.id, found is None) for entry, found in extremes_first(entries)]
+    assert [name for name, _ in order] == ["900", "gone", "5", "0", "800", "7", "60", "40"]
     assert [name for name, missing in order if missing] == ["gone"]
 
 
