@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from preprocessing.bricks import BrickField, spacing
+from preprocessing.bricks import BRICK, BrickField, spacing
 from preprocessing.isosurface import extract_isosurface
 from preprocessing.mesh import Mesh
 from preprocessing.samples import read_sample
@@ -21,7 +21,7 @@ from vae.data import find_samples
 from vae.latents import encode_shape
 from vae.model import DoraVAE
 from vae.reconstruct import decoded_field
-from vae.refine import Asker, Field, dense_level, read_field
+from vae.refine import Asker, Field, Level, ask, close, dense_level, read_field, upsampled
 
 
 def main() -> None:
@@ -31,34 +31,66 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--resolutions", default="128,256")
     parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--no-dense", action="store_true", help="count queries only")
+    reference = parser.add_mutually_exclusive_group()
+    reference.add_argument("--no-dense", action="store_true", help="count queries only")
+    reference.add_argument(
+        "--band",
+        type=float,
+        help="compare with a dense grid of half the resolution and, of the new corners, all that "
+        "interpolate to values this near zero (0.35 at 512: a sixth of the dense questions)",
+    )
     options = parser.parse_args()
     model = DoraVAE.from_pretrained(options.model)
     unit = model.config.truncation if model.config.output == "tsdf" else None
-    print("shape                R  queries    fewer      s  dense s  parts    Euler   cells")
+    print("shape                R  queries    fewer      s   full s  parts    Euler   cells")
     for resolution in (int(r) for r in options.resolutions.split(",")):
+        every = []
         for item_id, path in list(find_samples(options.data).items())[: options.limit]:
             latents = encode_shape(model, read_sample(path), options.tokens)
             field = decoded_field(model, latents)
             started = time.perf_counter()
             bricks, queries = read_field(field, resolution, unit=unit)
             seconds = time.perf_counter() - started
+            every.append(queries)
             line = f"{item_id[:18]:18}{resolution:5}{queries:9}"
             line += f"{(resolution + 1) ** 3 / queries:8.1f}x{seconds:7.1f}"
             if options.no_dense or not len(bricks.bricks):
                 print(line, flush=True)
                 continue
             started = time.perf_counter()
-            full = extract_isosurface(dense_field(field, resolution))
+            if options.band is None:
+                reference_field = dense_field(field, resolution)
+            else:
+                reference_field = band_field(field, resolution, options.band)
+            full = extract_isosurface(reference_field)
             line += f"{time.perf_counter() - started:9.1f}"
             read = extract_isosurface(bricks)
             line += f"{components(read):4}/{components(full)}{euler(read):5}/{euler(full)}"
             print(f"{line}{distance(read, full) / spacing(resolution):8.4f}", flush=True)
+        fewer = (resolution + 1) ** 3 * len(every) / sum(every)
+        print(f"all {len(every)} shapes at {resolution}: {fewer:.1f} times fewer")
 
 
 def dense_field(field: Field, resolution: int) -> BrickField:
     """Every corner asked."""
     level = dense_level(Asker(field), resolution)
+    return BrickField(resolution, level.bricks, level.values)
+
+
+def band_field(field: Field, resolution: int, band: float) -> BrickField:
+    """Every corner at half the resolution, and every new one that interpolates to below `band`."""
+    asker = Asker(field)
+    half = dense_level(asker, resolution // 2)
+    bricks, values = [], []
+    for octant in np.ndindex(2, 2, 2):
+        corners = tuple(slice(BRICK // 2 * o, BRICK // 2 * (o + 1) + 1) for o in octant)
+        bricks.append(2 * half.bricks + octant)
+        values.append(upsampled(half.values[:, *corners]))
+    level = Level(resolution, np.concatenate(bricks), np.concatenate(values), np.empty(0))
+    level.known = np.zeros(level.values.shape, bool)
+    level.known[:, ::2, ::2, ::2] = True
+    ask(asker, level, np.abs(level.values) < band)
+    close(asker, level)
     return BrickField(resolution, level.bricks, level.values)
 
 

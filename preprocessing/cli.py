@@ -208,7 +208,7 @@ def watertight_settings(
 ) -> "WatertightSettings":
     """Check what the options of `watertight` say. Raises UsageError."""
     from .stages import WatertightSettings
-    from .watertight import default_resolution, parse_eps, smallest_resolution
+    from .watertight import check_settings, default_resolution, parse_eps, smallest_resolution
 
     one_of("--method", method, METHODS)
     one_of("--format", format, MESH_FORMATS)
@@ -222,6 +222,10 @@ def watertight_settings(
             f"a grid of {cells} cells cannot resolve --eps {eps}; the smallest that can is "
             f"--resolution {smallest_resolution(distance)}"
         )
+    try:
+        check_settings(distance, cells, method, keep_cavities, close_holes, simplify)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     return WatertightSettings(
         eps=distance,
         resolution=cells,
@@ -247,6 +251,8 @@ def sample_settings(
 
     one_of("--edge-spread", edge_spread, SPREADS)
     one_of("the format of samples", format, SAMPLE_FORMATS)
+    if angle == 180:
+        raise UsageError("--angle 180: no edge is that sharp; give less")
     if points // 2 > near // 2:
         raise UsageError(
             f"--points {points}: the uniform cloud is thinned from the --near {near} points' pool; "

@@ -39,14 +39,8 @@ def smallest_tau(eps: float) -> float:
 def hole_filling(mesh: Mesh, tau: float, eps: float) -> Filling | None:
     """The filling of a mesh in the normalised frame; None when there is no chamber.
 
-    Raises ValueError for a tau below smallest_tau(eps), MeshError(memory) when the dense grid
-    would not fit.
+    tau: smallest_tau(eps) or more. Raises MeshError(memory) when the dense grid would not fit.
     """
-    if tau < smallest_tau(eps):
-        raise ValueError(
-            f"holes of radius {tau:g} cannot be told from the shell; the smallest is "
-            f"{smallest_tau(eps):.4g} at eps {eps:g}"
-        )
     resolution = min(FINEST, int(np.ceil(2.1 / min(tau / 3, 4 * eps))))
     step = spacing(resolution)
     need, free = BYTES_PER_CORNER * (resolution + 1) ** 3, available_memory()

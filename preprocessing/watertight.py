@@ -12,7 +12,7 @@ from preprocessing.brick_kernels import triangle_records
 from preprocessing.bricks import HALF_WIDTH, spacing
 from preprocessing.compiling import announce_compilation
 from preprocessing.distance import unsigned_distance
-from preprocessing.holes import fill, hole_filling, on_lid
+from preprocessing.holes import fill, hole_filling, on_lid, smallest_tau
 from preprocessing.isosurface import BrickSurface, extract_surface
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
 from preprocessing.offset_field import TriangleBricks, offset_field, triangle_bricks
@@ -96,7 +96,7 @@ def make_watertight(
     audit.
     """
     resolution = default_resolution(eps) if resolution is None else resolution
-    check_settings(eps, resolution, method, keep_cavities, close_holes)
+    check_settings(eps, resolution, method, keep_cavities, close_holes, simplify)
     normalised, transform = normalise(mesh)
     announce_compilation(triangle_records)
     if method == "offset":
@@ -113,7 +113,12 @@ def make_watertight(
 
 
 def check_settings(
-    eps: float, resolution: int, method: str, keep_cavities: bool, close_holes: float | None
+    eps: float,
+    resolution: int,
+    method: str,
+    keep_cavities: bool,
+    close_holes: float | None,
+    simplify: float | None,
 ) -> None:
     """Raise ValueError, saying what would work, for settings that cannot."""
     if method not in METHODS:
@@ -127,6 +132,13 @@ def check_settings(
         )
     if method != "offset" and (keep_cavities or close_holes):
         raise ValueError("keep_cavities and close_holes work with the method offset alone")
+    if close_holes and close_holes < smallest_tau(eps):
+        raise ValueError(
+            f"holes of radius {close_holes:g} cannot be told from the shell; the smallest is "
+            f"{smallest_tau(eps):.4g} at eps {eps:g}"
+        )
+    if simplify is not None and simplify < 0:
+        raise ValueError(f"simplify is a share of eps, 0 or more, not {simplify:g}")
 
 
 def offset_surface(

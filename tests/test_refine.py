@@ -38,6 +38,12 @@ def two(p: np.ndarray) -> np.ndarray:
     return np.maximum(sphere(0.3, (0.5, 0.5, 0))(p), sphere(0.2, (-0.5, 0.1, 0.3))(p))
 
 
+def faint(p: np.ndarray) -> np.ndarray:
+    """A hollow ball of much surface whose field rises a third as fast as distance, as one that was
+    trained briefly does."""
+    return np.minimum(sphere(0.9)(p), -sphere(0.6)(p)) / 3
+
+
 def specks(p: np.ndarray) -> np.ndarray:
     """A ball that bends by a cell and more: its zero surface sheds specks beside it."""
     wave = np.sin(p * np.float32(90)).prod(axis=1)
@@ -72,6 +78,21 @@ def test_equals_the_dense_grid(sdf, resolution: int, unit: float) -> None:
 def test_asks_a_fraction(resolution: int, times: int, unit: float) -> None:
     _, count = read_field(Counted(two, unit), resolution, unit=unit)
     assert times * count < (resolution + 1) ** 3
+
+
+def test_asks_a_fraction_where_much_surface_rises_slowly() -> None:
+    bricks, count = read_field(Counted(faint, 0.05), 512, unit=0.05)
+    assert 60 * count < 513**3
+    radii = np.linalg.norm(extract_isosurface(bricks).vertices, axis=1)
+    assert np.minimum(np.abs(radii - 0.9), np.abs(radii - 0.6)).max() < 1e-4
+
+
+def test_reads_a_resolved_field_like_the_dense_grid() -> None:
+    """At 128 from a truncation of ten cells the second differences tell what to ask."""
+    field = Counted(lambda p: np.maximum(plate(p), ring(p)), 0.15)
+    bricks, _ = read_field(field, 128, unit=0.15)
+    read, full = extract_isosurface(bricks), extract_isosurface(dense(field, 128))
+    assert np.array_equal(np.unique(read.vertices, axis=0), np.unique(full.vertices, axis=0))
 
 
 def test_a_thin_plate_between_coarse_corners_is_found() -> None:

@@ -1,12 +1,13 @@
 """Coarse-to-fine reading of a field: ask for values only where its zero surface can be.
 
 A coarse grid (24 to 95 cells an axis) is asked densely. Each further level halves the cell and
-interpolates the new corners. Then it asks for those whose interpolated value is so near zero, in
-cells whose parent changes sign or touches one that does, that the field may bend across it; and,
-while cells are coarse, for all below a parent that is near zero with no change of sign beside it (a
-part thinner than a cell). Then, until nothing changes, both ends of every edge that changes sign
-are asked, and bricks that the surface enters are added. So every vertex lies between true values,
-and what the surface reaches from a found cell is found.
+interpolates the new corners. Then it asks for those whose interpolated value is so near zero that
+the field may bend across it, as far as the second differences of the parent's corners tell: in
+cells whose parent changes sign or touches one that does, and below a parent that is near zero with
+no change of sign beside it (a part thinner than a cell). While cells are too coarse to tell, it
+allows a constant bend in the former and asks for all in the latter. Then, until nothing changes,
+both ends of every edge that changes sign are asked, and bricks that the surface enters are added.
+So every vertex lies between true values, and what the surface reaches from a found cell is found.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis, spacing
+from preprocessing.bricks import (
+    BRICK,
+    HALF_WIDTH,
+    BrickField,
+    brick_lookup,
+    bricks_per_axis,
+    spacing,
+)
 from preprocessing.isosurface import open_neighbours
 
 Field = Callable[[np.ndarray], np.ndarray]
@@ -22,9 +30,13 @@ COARSEST = 48  # cells per axis: the dense level has this many at least, below t
 WIDE, COARSEST_WIDE = 0.04, 24  # a field that tells distances up to WIDE is read from coarser cells
 # What is thinner than twice this was not in the training offsets either (eps 2/512).
 THIN = 2 / 512
-# A field is taken to differ from its interpolation by at most this times the square of the new
-# cell: found on trained models, whose dense grids have specks of a cell (benchmarks/vae_reader.py).
-BEND = 60.0
+# Beside a change of sign a field is taken to differ from its interpolation by at most BEND times
+# the square of the new cell, and by at most BENDS times what `curvature` tells but no less than
+# FLAT of the former: found on trained models, whose dense grids have specks of a cell
+# (benchmarks/vae_reader.py). Elsewhere it is taken to have a ridge at most, RIDGE times that high.
+BEND, BENDS, FLAT, RIDGE = 60.0, 3.0, 0.1, 4.0
+SATURATED = 0.95  # values from which on a truncated field hides how it bends
+RESOLVED = 0.6  # cells below this share of the truncation show it: coarser levels do without
 
 
 @dataclass
@@ -62,7 +74,7 @@ def read_field(
     if unit is None:
         scale = spacing(level.resolution) / max(float(np.abs(level.values).max()), 1e-30)
     for _ in range(halvings):
-        level = refined(asker, level, scale)
+        level = refined(asker, level, scale, spacing(level.resolution) < RESOLVED * (unit or 0.0))
     crossed = crossing(level.values).any(axis=(1, 2, 3))
     return BrickField(level.resolution, level.bricks[crossed], level.values[crossed]), asker.count
 
@@ -95,15 +107,18 @@ def dense_level(asker: Asker, resolution: int) -> Level:
     return level
 
 
-def refined(asker: Asker, parent: Level, scale: float) -> Level:
+def refined(asker: Asker, parent: Level, scale: float, resolved: bool) -> Level:
     """The next level: bricks and corners below the parent's cells of interest, grown until closed.
 
-    scale: the distance that a value of 1 stands for.
+    scale: the distance that a value of 1 stands for. resolved: whether the parent's cells are
+    small enough for its second differences to tell how the field bends.
     """
     cell = spacing(parent.resolution)
     # A rod of radius THIN that meets no corner still comes this near to one.
-    near = min(0.95, (np.sqrt(0.5) * cell - THIN) / scale)
+    near = min(SATURATED, (np.sqrt(0.5) * cell - THIN) / scale)
     bend = BEND * (cell / 2) ** 2 / scale
+    bends = curvature(parent) if resolved else np.full_like(parent.values, np.inf)
+    bound = np.clip(BENDS * bends, FLAT * bend, bend)
     touched = beside(parent, crossing(parent.values))
     suspect = (corner_reduce(np.abs(parent.values), np.minimum) < near) & ~touched
     bricks, values, known, wanted = [], [], [], []
@@ -118,8 +133,10 @@ def refined(asker: Asker, parent: Level, scale: float) -> Level:
         fine = np.zeros(values[-1].shape, bool)
         fine[:, ::2, ::2, ::2] = parent.known[:, *corners][kept]
         known.append(fine)
-        small = np.abs(values[-1]) < bend
-        wanted.append(below(touched[cells][kept]) & small | below(suspect[cells][kept]))
+        size = np.abs(values[-1])
+        small = size < upsampled(bound[:, *corners][kept])
+        ridge = size < RIDGE * upsampled(bends[:, *corners][kept])
+        wanted.append(below(touched[cells][kept]) & small | below(suspect[cells][kept]) & ridge)
     level = Level(
         2 * parent.resolution,
         np.concatenate(bricks),
@@ -129,6 +146,26 @@ def refined(asker: Asker, parent: Level, scale: float) -> Level:
     ask(asker, level, np.concatenate(wanted))
     close(asker, level)
     return level
+
+
+def curvature(level: Level) -> np.ndarray:
+    """How far the field may lie off its interpolation beside corners, float32 (B,9,9,9): an eighth
+    of the second differences along the axes, infinite where values of SATURATED and more enter.
+
+    Towards an absent brick the second difference one corner inwards stands for it. Beside corners
+    that were interpolated themselves it tells the coarser level's, which is larger.
+    """
+    total = np.zeros_like(level.values)
+    values = np.where(np.abs(level.values) < SATURATED, level.values, np.float32(np.nan))
+    lookup = np.pad(brick_lookup(level.resolution, level.bricks), 1, constant_values=-1)
+    for axis, step in zip((1, 2, 3), np.eye(3, dtype=np.int64), strict=True):
+        along = np.moveaxis(values, axis, 1)
+        low, high = (lookup[tuple((level.bricks + 1 + way).T)] for way in (-step, step))
+        ends = along[low, BRICK - 1][:, None], along[high, 1][:, None]
+        second = np.diff(np.concatenate([ends[0], along, ends[1]], axis=1), n=2, axis=1)
+        second[low < 0, 0], second[high < 0, -1] = second[low < 0, 1], second[high < 0, -2]
+        total += np.moveaxis(np.abs(second), 1, axis) / 8
+    return np.where(np.isnan(total), np.float32(np.inf), total)
 
 
 def beside(level: Level, cells: np.ndarray) -> np.ndarray:
