@@ -8,13 +8,11 @@ import numpy as np
 from preprocessing.edges import level_of, salient_edges
 from preprocessing.files import atomic_write
 from preprocessing.inspect_page import html_page, mesh_pictures, sample_pictures
-from preprocessing.layouts import read_npz
+from preprocessing.layouts import SAMPLE_READERS
 from preprocessing.mesh import Mesh, load_mesh, load_mesh_report, normalise
 from preprocessing.mesh_faults import count_components, duplicate_faces, edge_faults
 from preprocessing.render import png_bytes, side_by_side
-from preprocessing.samples import ARRAYS, Sample, read_sample
-
-SAMPLE_READERS = {".safetensors": read_sample, ".npz": read_npz}
+from preprocessing.samples import ARRAYS, Sample
 
 
 @dataclass(frozen=True)

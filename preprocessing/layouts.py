@@ -4,6 +4,7 @@ Every array stays in the normalised frame, longest side [-1, 1]; only keys, type
 differ. docs/formats.md lists keys, shapes and types.
 """
 
+import contextlib
 import json
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing.files import atomic_path
-from preprocessing.samples import Sample, SampleError, check_sample
+from preprocessing.samples import Sample, SampleError, check_sample, read_sample
 from preprocessing.sampling import shuffled_cloud
 from preprocessing.seeds import generator
 
@@ -51,7 +52,11 @@ def read_npz(path: str | Path) -> Sample:
     path = Path(path)
     try:
         # Opened here: np.load leaves a broken file open.
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with open(path, "rb") as handle, contextlib.ExitStack() as opened:
+            file = np.load(handle, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise SampleError("bad-file", f"{path} is one array (npy), not an npz file")
+            opened.enter_context(file)
             missing = [key for key in NPZ_KEYS if key not in file]
             if missing:
                 raise SampleError("bad-file", f"{path} lacks {', '.join(missing)}")
@@ -79,6 +84,9 @@ def read_npz(path: str | Path) -> Sample:
     )
     check_sample(sample)
     return sample
+
+
+SAMPLE_READERS = {".safetensors": read_sample, ".npz": read_npz}
 
 
 def write_hunyuan(sample: Sample, stem: str | Path) -> tuple[Path, Path]:

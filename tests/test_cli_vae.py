@@ -8,8 +8,9 @@ import torch
 from vae_samples import box_sample, write_boxes
 
 from preprocessing.console import run_command
+from preprocessing.layouts import write_npz
 from preprocessing.mesh import load_mesh, save_mesh
-from preprocessing.samples import write_sample
+from preprocessing.samples import read_sample, write_sample
 from preprocessing.shapes import box
 from vae.checkpoint import write_run
 from vae.cli import app
@@ -59,6 +60,10 @@ def test_train_stops_and_goes_on(run, tmp_path: Path) -> None:
     code, out, _ = run(*arguments, "--steps", 5, "--quiet")
     assert (code, out) == (0, "")
     assert len((tmp_path / "run/log.csv").read_text().splitlines()) == 6
+    fewer = (*arguments, "--set", "steps=2", "--overwrite")
+    code, _, err = run(*fewer, "--steps", 5)
+    assert code == 0
+    assert "--set steps=5" in err
 
 
 def test_encode_decode_reconstruct(run, model: Path, tmp_path: Path) -> None:
@@ -79,6 +84,10 @@ def test_encode_decode_reconstruct(run, model: Path, tmp_path: Path) -> None:
     )
     assert code == 0
     assert again.read_bytes() == mesh.read_bytes()
+    write_npz(read_sample(sample), tmp_path / "box.npz")
+    code, out, err = run("encode", tmp_path / "box.npz", "--tokens", 7, "--out", latents, *shared)
+    assert code == 0, err
+    assert json.loads(out)["latent_floats"] == 21
 
 
 def test_a_mesh_is_normalised_and_the_way_back_is_told(run, model: Path, tmp_path: Path) -> None:

@@ -55,6 +55,9 @@ def same(one: Batch, other: Batch) -> bool:
 def test_finds_samples_in_both_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no samples"):
         find_samples(tmp_path)
+    (tmp_path / "box.npz").touch()
+    with pytest.raises(DataError, match="read_npz"):
+        find_samples(tmp_path)
     write_boxes(tmp_path / "samples" / "inner", 2)
     assert list(find_samples(tmp_path)) == ["inner/box0", "inner/box1"]
     assert list(find_samples(tmp_path / "samples")) == ["inner/box0", "inner/box1"]

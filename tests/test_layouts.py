@@ -134,9 +134,11 @@ def test_a_bad_npz_is_refused(sample, tmp_path):
     data = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
     (tmp_path / "not.npz").write_bytes(b"hello")
+    with open(tmp_path / "npy.npz", "wb") as handle:
+        np.save(handle, sample.space)
     np.savez(tmp_path / "keys.npz", rand_points=sample.space)
     np.savez(tmp_path / "shape.npz", **dict.fromkeys(NPZ_KEYS, sample.space))
-    for name in ("cut", "not", "keys", "shape"):
+    for name in ("cut", "not", "npy", "keys", "shape"):
         with pytest.raises(SampleError) as caught:
             read_npz(tmp_path / f"{name}.npz")
         assert caught.value.reason == "bad-file"

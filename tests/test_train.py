@@ -12,6 +12,7 @@ import pytest
 import torch
 from vae_samples import write_boxes
 
+from vae.checkpoint import read_config
 from vae.config import TINY, VAEConfig, override
 from vae.data import StepData, find_samples
 from vae.model import DoraVAE
@@ -22,6 +23,7 @@ from vae.train import (
     build,
     learning_rate,
     losses,
+    prepare_folder,
     read_log,
     train,
     truncation,
@@ -107,6 +109,12 @@ def test_another_config_or_data_is_refused(data: Path, tmp_path: Path) -> None:
         train(config(), other, tmp_path / "run", device="cpu", quiet=True)
     train(config("steps=1"), other, tmp_path / "run", overwrite=True, device="cpu", quiet=True)
     assert len(read_log(tmp_path / "run/log.csv")) == 1
+
+
+def test_a_run_without_a_checkpoint_gives_way_to_another_config(data: Path, tmp_path: Path) -> None:
+    prepare_folder(config("lr=0.5"), tmp_path, ["a"], overwrite=False)
+    train(config("steps=1"), data, tmp_path, device="cpu", quiet=True)
+    assert read_config(tmp_path) == config("steps=1")
 
 
 def test_minutes_put_the_clock_in_place_of_steps(data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,6 +83,12 @@ def train(
         config = override(named(preset), changes)
         if check_device(device) == "cuda":
             device = "auto"
+        if steps and steps > config.train.steps and not config.train.minutes:
+            print(
+                f"training ends after {config.train.steps} steps, where the schedules end; "
+                f"--set steps={steps} lengthens them",
+                file=sys.stderr,
+            )
         figures = run(
             config, data, out, until=steps, device=device, overwrite=overwrite, quiet=quiet
         )
@@ -271,11 +278,11 @@ def read_shape(source: Path) -> "tuple[Mesh | Sample, Transform | None]":
 
     A mesh that `dora-prep watertight` wrote is in the frame already and stays as it is.
     """
+    from preprocessing.layouts import SAMPLE_READERS
     from preprocessing.mesh import Mesh, frame_of_output, load_mesh
-    from preprocessing.samples import read_sample
 
-    if source.suffix == ".safetensors":
-        return read_sample(source), None
+    if source.suffix.lower() in SAMPLE_READERS:
+        return SAMPLE_READERS[source.suffix.lower()](source), None
     mesh = load_mesh(source)
     frame = frame_of_output(mesh)
     return Mesh(frame.apply(mesh.vertices), mesh.faces), frame

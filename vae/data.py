@@ -72,7 +72,10 @@ def find_samples(folder: str | Path) -> dict[str, Path]:
         if not p.name.startswith(".")  # what `dora-prep` is writing, or was when it was killed
     }
     if not found:
-        raise DataError(f"{folder}: no samples (*.safetensors) in it; `dora-prep run` writes them")
+        say = "`dora-prep run` writes them"
+        if any(root.rglob("*.npz")):
+            say = "npz files become them by `write_sample(read_npz(path), ...)` (docs/formats.md)"
+        raise DataError(f"{folder}: no samples (*.safetensors) in it; {say}")
     return dict(sorted(found.items()))
 
 

@@ -298,13 +298,16 @@ def average(averaged: Mapping[str, Tensor], model: nn.Module, decay: float, step
 
 
 def prepare_folder(config: VAEConfig, out: Path, ids: list[str], overwrite: bool) -> None:
-    """A new run folder, or an old one of the same config and samples. Raises TrainError."""
+    """A new run folder, or an old one of the same config and samples. Raises TrainError.
+
+    A run that ended before its first checkpoint leaves nothing to lose: another may take its place.
+    """
     if overwrite:
         for path in (out / STEPS, out / "best", out / "tensorboard"):
             shutil.rmtree(path, ignore_errors=True)
         for name in (CONFIG, WEIGHTS, "samples.json", "log.csv"):
             (out / name).unlink(missing_ok=True)
-    if (out / CONFIG).exists():
+    if (out / CONFIG).exists() and (saved_steps(out) or (out / WEIGHTS).exists()):
         before, now = flat(to_dict(read_config(out))), flat(to_dict(config))
         changed = [f"{k}={before[k]} (now {now[k]})" for k in now if before[k] != now[k]]
         if changed:
