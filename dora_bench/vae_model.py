@@ -10,7 +10,7 @@ from preprocessing.console import UsageError
 from preprocessing.mesh import Mesh
 from vae.checkpoint import CheckpointError, load_model, weights_hash
 from vae.latents import Draw, TokenSource, encode_shape
-from vae.reconstruct import decode_latents
+from vae.reconstruct import read_surface
 
 FILE_NAMES = ("model", "best", "last")  # say nothing; the folder's name does
 
@@ -48,13 +48,18 @@ class VAEModel:
         if self.source is None or self.source[:2] != (shape.id, seed):
             self.source = (shape.id, seed, TokenSource(shape.mesh, seed=seed, item_id=shape.id))
         latents = encode_shape(
-            self.model, self.source[2], tokens, seed=seed, posterior=self.posterior
+            self.model,
+            self.source[2],
+            tokens,
+            seed=seed,
+            posterior=self.posterior,
+            model_hash=self.info.weights_sha256,
         )
         return Latent(latents, latents.mean.numel(), 4 * latents.mean.numel())
 
     def decode(self, latent: Latent, resolution: int) -> Mesh:
         """Read the surface back. Raises MeshError(empty-surface)."""
-        return decode_latents(self.model, latent.data, resolution)
+        return read_surface(self.model, latent.data, resolution)[0]
 
 
 def checkpoint_name(path: Path) -> str:

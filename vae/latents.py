@@ -163,11 +163,13 @@ def encode_shape(
     *,
     seed: int = 0,
     posterior: Draw = "mean",
+    model_hash: str | None = None,
 ) -> Latents:
     """Latents of one shape at any token count.
 
     shape: a sample, a watertight mesh in the normalised frame, or a TokenSource of either (which a
-    sweep over counts should make once). Raises LatentsError when the points do not suffice.
+    sweep over counts should make once). model_hash: `weights_hash(model)` where it is known, since
+    it takes a second of a large model. Raises LatentsError when the points do not suffice.
     """
     check_draw(posterior)
     source = shape if isinstance(shape, TokenSource) else TokenSource(shape, seed=seed)
@@ -187,7 +189,7 @@ def encode_shape(
         salient=len(rows[1]),
         draw=posterior,
         seed=seed,
-        model_hash=weights_hash(model),
+        model_hash=model_hash or weights_hash(model),
         item_id=source.item_id,
     )
 

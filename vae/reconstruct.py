@@ -48,8 +48,9 @@ def reconstruct(
     shape: as `encode_shape`. The mesh has faces outward, closed, float64, normalised frame.
     Raises LatentsError (points), MeshError(empty-surface) when the field is nowhere inside.
     """
+    hashed = weights_hash(model)
     started = time.perf_counter()
-    latents = encode_shape(model, shape, tokens, seed=seed, posterior=posterior)
+    latents = encode_shape(model, shape, tokens, seed=seed, posterior=posterior, model_hash=hashed)
     encoded = time.perf_counter()
     mesh, queries = read_surface(model, latents, resolution)
     decoded = time.perf_counter()
