@@ -9,10 +9,10 @@ from scipy.sparse import coo_array
 from dora_bench.baselines import decimate
 from dora_bench.edge_metrics import segment_tree
 from dora_bench.metrics import chamfer_l1
-from preprocessing.distance import unsigned_distance
-from preprocessing.edges import salient_edges
+from preprocessing.distance.queries import unsigned_distance
 from preprocessing.mesh import Mesh
-from preprocessing.sampling import sample_surface, vertex_normals
+from preprocessing.points.edges import salient_edges
+from preprocessing.points.sampling import sample_surface, vertex_normals
 from preprocessing.seeds import generator
 
 STRENGTHS: dict[str, tuple[float, ...]] = {

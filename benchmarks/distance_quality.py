@@ -16,11 +16,11 @@ import numba
 import numpy as np
 
 from preprocessing import shapes
-from preprocessing.distance import signed_distance
+from preprocessing.distance.queries import signed_distance
+from preprocessing.distance.triangle_kernels import closest_on_sliver
 from preprocessing.mesh import Mesh, load_mesh
-from preprocessing.sampling import sample_surface
-from preprocessing.triangle_kernels import closest_on_sliver
-from preprocessing.watertight import make_watertight
+from preprocessing.points.sampling import sample_surface
+from preprocessing.solid.watertight import make_watertight
 
 COUNT = 20
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dora_bench.mini_suite import packaged_meshes
 from preprocessing.files import atomic_write
+from preprocessing.looking.render import png_bytes, render_mesh, side_by_side
 from preprocessing.mesh import Mesh, load_mesh, normalise
-from preprocessing.render import png_bytes, render_mesh, side_by_side
-from preprocessing.watertight import make_watertight
+from preprocessing.solid.watertight import make_watertight
 
 EPS, TAU = 2 / 256, 0.15
 BUNNY = "bunny10k_textured.obj"

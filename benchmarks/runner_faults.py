@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from preprocessing.runner import Item, run
+from preprocessing.running.runner import Item, run
 
 EXPECTED = {"segfault": "crashed", "hang": "timeout", "flood": "memory", "raise": "failed"}
 EACH, TOTAL = 8, 200

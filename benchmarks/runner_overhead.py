@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from preprocessing.runner import Item, run
+from preprocessing.running.runner import Item, run
 
 
 def tiny(value: int) -> int:
@@ -47,10 +47,10 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 import psutil
-from preprocessing import pipeline
-from preprocessing.manifest import find_inputs, mesh_suffixes
-from preprocessing.pipeline import Limits, Stage, Work, open_stages
-from preprocessing.stages import WatertightSettings
+from preprocessing.running import pipeline
+from preprocessing.running.manifest import find_inputs, mesh_suffixes
+from preprocessing.running.pipeline import Limits, Stage, Work, open_stages
+from preprocessing.running.stages import WatertightSettings
 
 listed, out = sys.argv[1:]
 peak, first = 0, None

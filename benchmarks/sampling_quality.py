@@ -19,11 +19,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from preprocessing import shapes
-from preprocessing.edges import salient_edges
 from preprocessing.mesh import Mesh
-from preprocessing.sampling import salient_cloud
+from preprocessing.points.edges import salient_edges
+from preprocessing.points.sampling import salient_cloud
 from preprocessing.seeds import generator
-from preprocessing.watertight import make_watertight
+from preprocessing.solid.watertight import make_watertight
 
 STEP = 0.25  # of a cell: distance of the places on a true edge that are asked for
 

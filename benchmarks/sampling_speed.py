@@ -29,9 +29,9 @@ import numpy as np
 
 from preprocessing import shapes
 from preprocessing.mesh import Mesh, load_mesh
-from preprocessing.samples import write_sample
-from preprocessing.sampling import sample_shape
-from preprocessing.watertight import make_watertight
+from preprocessing.points.samples import write_sample
+from preprocessing.points.sampling import sample_shape
+from preprocessing.solid.watertight import make_watertight
 
 PEER_RUNS = 3
 

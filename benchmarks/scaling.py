@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from preprocessing.manifest import find_inputs, mesh_suffixes
+from preprocessing.running.manifest import find_inputs, mesh_suffixes
 
 
 def main() -> None:

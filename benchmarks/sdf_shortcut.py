@@ -8,11 +8,11 @@ differ by about h^2 / (8 eps) beside a convex edge of the input, at any distance
 import numpy as np
 import pandas as pd
 
-from preprocessing.distance import signed_distance, unsigned_distance
+from preprocessing.distance.queries import signed_distance, unsigned_distance
 from preprocessing.mesh import normalise
 from preprocessing.seeds import generator
 from preprocessing.shapes import box, cylinder, gear, sphere
-from preprocessing.watertight import make_watertight
+from preprocessing.solid.watertight import make_watertight
 
 EPS = 2 / 256
 POINTS = 20_000

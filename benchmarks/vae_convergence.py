@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from preprocessing.mesh import Mesh, MeshError, load_mesh
-from preprocessing.samples import Sample, read_sample
-from preprocessing.sampling import sample_surface
+from preprocessing.points.samples import Sample, read_sample
+from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
 from vae.config import override, preset
 from vae.data import find_samples
 from vae.latents import TokenSource, encode_shape
 from vae.model import DoraVAE
-from vae.reconstruct import decoded_field, reconstruct
+from vae.reconstruction import decoded_field, reconstruct
 from vae.train import read_log, train
 
 

@@ -13,14 +13,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from preprocessing.bricks import BRICK, BrickField, spacing
-from preprocessing.isosurface import extract_isosurface
 from preprocessing.mesh import Mesh
-from preprocessing.samples import read_sample
+from preprocessing.points.samples import read_sample
+from preprocessing.solid.bricks import BRICK, BrickField, spacing
+from preprocessing.solid.isosurface import extract_isosurface
 from vae.data import find_samples
 from vae.latents import encode_shape
 from vae.model import DoraVAE
-from vae.reconstruct import decoded_field
+from vae.reconstruction import decoded_field
 from vae.refine import Asker, Field, Level, ask, close, dense_level, read_field, upsampled
 
 

@@ -20,7 +20,7 @@ from preprocessing.shapes import gear
 from vae.config import preset
 from vae.latents import TokenSource, encode_shape
 from vae.model import DoraVAE
-from vae.reconstruct import decoded_field
+from vae.reconstruction import decoded_field
 from vae.refine import read_field
 
 

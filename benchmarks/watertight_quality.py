@@ -26,10 +26,10 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from preprocessing.bricks import spacing
 from preprocessing.mesh import SUFFIXES, Mesh, MeshError, load_mesh, normalise
 from preprocessing.seeds import generator
-from preprocessing.watertight import default_resolution, make_watertight, parse_eps
+from preprocessing.solid.bricks import spacing
+from preprocessing.solid.watertight import default_resolution, make_watertight, parse_eps
 
 POINTS, PART_POINTS = 100_000, 50_000
 RAYS = 32

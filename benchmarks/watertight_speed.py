@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocessing.bricks import HALF_WIDTH, spacing
 from preprocessing.mesh import Mesh, load_mesh, normalise
-from preprocessing.watertight import make_watertight, offset_surface
+from preprocessing.solid.bricks import HALF_WIDTH, spacing
+from preprocessing.solid.watertight import make_watertight, offset_surface
 
 PEER = Path(__file__).with_name("openvdb_peer.cpp")
 DEBIAN = "apt-get install g++ libopenvdb-dev libtbb-dev libboost-dev libboost-iostreams-dev"

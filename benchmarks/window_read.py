@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing import shapes
-from preprocessing.layouts import write_npz
-from preprocessing.samples import read_window, write_sample
-from preprocessing.sampling import sample_shape
+from preprocessing.points.layouts import write_npz
+from preprocessing.points.samples import read_window, write_sample
+from preprocessing.points.sampling import sample_shape
 
 SUPERVISION = {"sharp_near": 21384, "coarse_near": 10000, "space": 10000}
 CLOUDS = {"coarse_surface": 32768, "sharp_surface": 32768}

@@ -8,9 +8,9 @@ import preprocessing  # noqa: F401 - chooses numba's threads, so it comes before
 _HOME = {
     "METRICS": "metrics",
     "score_meshes": "score",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "build_suite": "suite",
-    "ShapeModel": "models",
+    "ShapeModel": "protocol",
     "aggregate": "report",
     "write_leaderboard": "leaderboard",
 }

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dora_bench.models import Latent, ModelInfo, ShapeInput, ShapeModel
-from preprocessing.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis
+from dora_bench.protocol import Latent, ModelInfo, ShapeInput, ShapeModel
 from preprocessing.console import UsageError
-from preprocessing.distance import signed_distance
-from preprocessing.isosurface import extract_isosurface
+from preprocessing.distance.queries import signed_distance
 from preprocessing.mesh import Mesh, MeshError
-from preprocessing.sampling import sample_surface
+from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
+from preprocessing.solid.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis
+from preprocessing.solid.isosurface import extract_isosurface
 
 TRUNCATION = 2.0  # of the voxel baseline, in cells
 LIMITS = {"voxel": (8, 512), "decimate": (4, 10**7), "draco": (1, 30), "poisson": (16, 10**7)}

@@ -30,8 +30,8 @@ from preprocessing.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .evaluate import Limits
-    from .suite import Suite
+    from dora_bench.evaluation import Limits
+    from dora_bench.suite import Suite
 
 app = typer.Typer(
     name="dora-bench",
@@ -89,9 +89,8 @@ def build(
     Example:
       dora-bench build prepared/watertight --out suite-512 --per-level 800
     """
-    from preprocessing.manifest import find_inputs, mesh_suffixes
-
-    from .suite import build_suite, read_sources, read_train_list
+    from dora_bench.suite import build_suite, read_sources, read_train_list
+    from preprocessing.running.manifest import find_inputs, mesh_suffixes
 
     with stdout_for_results_only():
         suite, left_out = build_suite(
@@ -128,8 +127,8 @@ def fetch(
     Example:
       dora-bench fetch --out suites/dora-bench-256
     """
-    from .fetch import fetch_suite
-    from .mini_suite import cache_folder
+    from dora_bench.fetch import fetch_suite
+    from dora_bench.mini_suite import cache_folder
 
     with stdout_for_results_only():
         target = out or cache_folder() / "dora-bench-256"
@@ -193,11 +192,11 @@ def evaluate_command(
     """
     import pandas as pd
 
-    from .evaluate import EvalSettings, evaluate
-    from .mini_suite import mini_suite
-    from .models import resolve_model
-    from .score import ScoreSettings
-    from .suite import load_suite
+    from dora_bench.evaluation import EvalSettings, evaluate
+    from dora_bench.mini_suite import mini_suite
+    from dora_bench.models import resolve_model
+    from dora_bench.score import ScoreSettings
+    from dora_bench.suite import load_suite
 
     one_of("--posterior", posterior, ("mean", "sample"))
     one_of("--align", align, ("none", "bbox"))
@@ -262,10 +261,9 @@ def score(
       dora-bench score truth.ply reconstruction.obj --json
       dora-bench score truths/ reconstructions/ --out scores.csv
     """
+    from dora_bench.score import ScoreSettings
+    from dora_bench.score_files import score_paths, summary
     from preprocessing.files import atomic_write
-
-    from .score import ScoreSettings
-    from .score_files import score_paths, summary
 
     one_of("--align", align, ("none", "bbox"))
     with stdout_for_results_only():
@@ -310,8 +308,8 @@ def compare_command(
 
     import pandas as pd
 
-    from .compare import compare
-    from .report import load_results
+    from dora_bench.compare import compare
+    from dora_bench.report import load_results
 
     tables = []
     for path in (first, second):
@@ -352,7 +350,7 @@ def leaderboard(
     Example:
       dora-bench leaderboard results --out site
     """
-    from .leaderboard import write_leaderboard
+    from dora_bench.leaderboard import write_leaderboard
 
     with stdout_for_results_only():
         write_leaderboard(results, out)
@@ -383,7 +381,7 @@ def run_limits(
     quiet: bool,
 ) -> "Limits":
     """The common options as the evaluation takes them. Raises UsageError."""
-    from .evaluate import Limits
+    from dora_bench.evaluation import Limits
 
     one_of("--executor", executor, EXECUTORS)
     return Limits(executor, workers, ray_address, timeout or None, memory or None, quiet)
@@ -397,7 +395,7 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def means_table(rows: "pd.DataFrame", by: list[str]) -> str:
     """Means of the main metrics as text, failures at their worst values, in the papers' units."""
-    from .metrics import METRICS
+    from dora_bench.metrics import METRICS
 
     names = [*SHOWN, *SHOWN_LAST]
     table = rows.groupby(by)[names].mean() if by else rows[names].mean().to_frame().T

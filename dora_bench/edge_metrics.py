@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dora_bench.segment_kernels import LEAF, nearest_segments
-from preprocessing.morton import morton_order
+from preprocessing.distance.morton import morton_order
 
 
 @dataclass(frozen=True)

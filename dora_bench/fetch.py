@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from dora_bench.suite import Suite, build_suite
 from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_path, sha256_file
-from preprocessing.manifest import Entry
+from preprocessing.running.manifest import Entry
 
 REPOSITORY = "aruichen/Dora-bench-256"
 ARCHIVE = "dora-bench-256.zip"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dora_bench.suite import Suite, build_suite, load_suite
 from preprocessing.console import Progress, UsageError
-from preprocessing.manifest import Entry
 from preprocessing.mesh import Mesh, load_mesh, save_mesh
+from preprocessing.running.manifest import Entry
 from preprocessing.shapes import generate_shapes
-from preprocessing.watertight import make_watertight
+from preprocessing.solid.watertight import make_watertight
 
 VERSION = 1
 EPS = 2 / 128

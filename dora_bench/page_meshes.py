@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.distance import unsigned_distance
+from preprocessing.distance.queries import unsigned_distance
 from preprocessing.mesh import Mesh
 
 DISTANCE_RANGE = (1e-3, 1e-1)  # colours run over its logarithm; below it decimation decides

@@ -29,12 +29,12 @@ from dora_bench.metrics import (
 )
 from dora_bench.normal_error import NormalMaps, SneSettings, sharp_normal_error, truth_maps
 from dora_bench.normal_kernels import agreeing_normals
-from preprocessing.distance import TriangleTree
+from preprocessing.distance.morton import morton_order
+from preprocessing.distance.queries import TriangleTree
 from preprocessing.edge_kernels import match_half_edges
-from preprocessing.edges import salient_edges
 from preprocessing.mesh import Mesh, MeshError
-from preprocessing.morton import morton_order
-from preprocessing.sampling import sample_segments, sample_surface
+from preprocessing.points.edges import salient_edges
+from preprocessing.points.sampling import sample_segments, sample_surface
 from preprocessing.seeds import generator
 
 

@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from dora_bench.evaluate import Limits, align_bbox
+from dora_bench.evaluation import Limits, align_bbox
 from dora_bench.metrics import METRICS
 from dora_bench.score import ScoreSettings, prepare_truth, score_usable, worst_scores
 from dora_bench.suite import in_frame
 from preprocessing.console import Progress, UsageError
-from preprocessing.manifest import find_inputs, mesh_suffixes
 from preprocessing.mesh import Mesh, MeshError, load_mesh
-from preprocessing.runner import Item, run
+from preprocessing.running.manifest import find_inputs, mesh_suffixes
+from preprocessing.running.runner import Item, run
 
 Align = Literal["none", "bbox"]
 

@@ -18,12 +18,12 @@ from typing import Any
 import pandas as pd
 
 from preprocessing.console import Progress, UsageError
-from preprocessing.distance import require_closed
-from preprocessing.edges import LEVELS, level_of, salient_edges
+from preprocessing.distance.queries import require_closed
 from preprocessing.files import atomic_path, atomic_write, sha256_file
-from preprocessing.manifest import Entry
 from preprocessing.mesh import Mesh, Transform, load_mesh, normalise, save_mesh
-from preprocessing.runner import Item, run
+from preprocessing.points.edges import LEVELS, level_of, salient_edges
+from preprocessing.running.manifest import Entry
+from preprocessing.running.runner import Item, run
 from preprocessing.seeds import generator
 
 SCHEMA = 1

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
-from dora_bench.models import Latent, ModelInfo, ShapeInput
+from dora_bench.protocol import Latent, ModelInfo, ShapeInput
 from preprocessing.console import UsageError
 from preprocessing.mesh import Mesh
-from vae.checkpoint import CheckpointError, load_model, weights_hash
+from vae.checkpoint import CheckpointError, weights_hash
 from vae.latents import Draw, TokenSource, encode_shape
-from vae.reconstruct import read_surface
+from vae.model import DoraVAE
+from vae.reconstruction import read_surface
 
 FILE_NAMES = ("model", "best", "last")  # say nothing; the folder's name does
 
@@ -26,7 +27,7 @@ class VAEModel:
         if posterior not in ("mean", "sample"):
             raise UsageError(f"--posterior {posterior}: use mean or sample")
         try:
-            model = load_model(path)
+            model = DoraVAE.from_pretrained(path)
         except CheckpointError as error:
             raise UsageError(f"{path}: {error}") from error
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import EXIT_SOME_FAILED, UsageError, run_command, stdout_for_results_only
-from .options import (
+from preprocessing.console import EXIT_SOME_FAILED, UsageError, run_command, stdout_for_results_only
+from preprocessing.options import (
     EXECUTORS,
     Executor,
     Inputs,
@@ -23,8 +23,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from .pipeline import Limits, Summary
-    from .stages import SampleSettings, WatertightSettings
+    from preprocessing.running.pipeline import Limits, Summary
+    from preprocessing.running.stages import SampleSettings, WatertightSettings
 
 app = typer.Typer(
     name="dora-prep",
@@ -207,8 +207,13 @@ def watertight_settings(
     simplify: float | None,
 ) -> "WatertightSettings":
     """Check what the options of `watertight` say. Raises UsageError."""
-    from .stages import WatertightSettings
-    from .watertight import check_settings, default_resolution, parse_eps, smallest_resolution
+    from preprocessing.running.stages import WatertightSettings
+    from preprocessing.solid.watertight import (
+        check_settings,
+        default_resolution,
+        parse_eps,
+        smallest_resolution,
+    )
 
     one_of("--method", method, METHODS)
     one_of("--format", format, MESH_FORMATS)
@@ -247,7 +252,7 @@ def sample_settings(
     seed: int,
 ) -> "SampleSettings":
     """Check what the options of `sample` say. Raises UsageError."""
-    from .stages import SampleSettings
+    from preprocessing.running.stages import SampleSettings
 
     one_of("--edge-spread", edge_spread, SPREADS)
     one_of("the format of samples", format, SAMPLE_FORMATS)
@@ -279,7 +284,7 @@ def run_limits(
     quiet: bool,
 ) -> "Limits":
     """The common options as the pipeline takes them. Raises UsageError."""
-    from .pipeline import Limits
+    from preprocessing.running.pipeline import Limits
 
     one_of("--executor", executor, EXECUTORS)
     return Limits(
@@ -309,8 +314,8 @@ def carry_out(
     as_json: bool,
 ) -> None:
     """Find the inputs, run the stages, print the summary, exit with its code."""
-    from .manifest import find_inputs, mesh_suffixes
-    from .pipeline import known_eps, run_plan
+    from preprocessing.running.manifest import find_inputs, mesh_suffixes
+    from preprocessing.running.pipeline import known_eps, run_plan
 
     with stdout_for_results_only():
         entries = find_inputs(inputs, mesh_suffixes(), exclude=out)
@@ -346,7 +351,7 @@ def ledger(
       dora-prep ledger prepared --only failed,crashed
       dora-prep ledger prepared --only timeout --retry
     """
-    from .ledger_view import ledger_rows, retry_items, show_rows
+    from preprocessing.running.ledger_view import ledger_rows, retry_items, show_rows
 
     statuses = tuple(only.split(",")) if only else ()
     rows = ledger_rows(folder, statuses)
@@ -379,8 +384,8 @@ def inspect(
     """
     from dataclasses import asdict
 
-    from .inspect import format_report, inspect_file
-    from .mesh_errors import MeshError
+    from preprocessing.looking.inspect import format_report, inspect_file
+    from preprocessing.mesh_errors import MeshError
 
     try:
         with stdout_for_results_only():
@@ -405,7 +410,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from .doctor import checks, format_checks
+    from preprocessing.doctor import checks, format_checks
 
     with stdout_for_results_only():
         found = checks(start_ray=ray)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing.files import atomic_write
-from preprocessing.format_gltf import write_glb
-from preprocessing.format_obj import write_obj
-from preprocessing.format_ply import write_ply
-from preprocessing.format_stl import write_stl
+from preprocessing.formats.gltf import write_glb
+from preprocessing.formats.obj import write_obj
+from preprocessing.formats.ply import write_ply
+from preprocessing.formats.readers import SUFFIXES as SUFFIXES
+from preprocessing.formats.readers import read_triangles
+from preprocessing.formats.stl import write_stl
 from preprocessing.mesh_errors import MeshError as MeshError
-from preprocessing.readers import SUFFIXES as SUFFIXES
-from preprocessing.readers import read_triangles
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: an odd multiplier that spreads bits (Knuth)."""

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocessing.format_gltf import write_glb
-from preprocessing.format_obj import write_obj
-from preprocessing.format_ply import write_ply
-from preprocessing.format_stl import write_stl
+from preprocessing.formats.gltf import write_glb
+from preprocessing.formats.obj import write_obj
+from preprocessing.formats.ply import write_ply
+from preprocessing.formats.stl import write_stl
 from preprocessing.mesh import MeshError, load_mesh
 from preprocessing.mesh_errors import REASONS
 from preprocessing.shapes import box

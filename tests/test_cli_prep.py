@@ -69,7 +69,7 @@ def test_quiet_says_nothing(prepared: tuple[Path, Path]) -> None:
 def test_stages_apart_write_the_same_clouds_as_run(
     prepared: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from preprocessing.samples import read_sample
+    from preprocessing.points.samples import read_sample
 
     source, out = prepared
     assert prep("watertight", source, "--out", tmp_path / "w", *QUICK).returncode == 3

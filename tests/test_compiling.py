@@ -6,7 +6,7 @@ from pathlib import Path
 
 CODE = """
 from preprocessing.compiling import announce_compilation
-from preprocessing.audit_kernels import signed_volume
+from preprocessing.solid.audit_kernels import signed_volume
 import numpy as np
 announce_compilation(signed_volume)
 signed_volume(np.eye(3), np.array([[0, 1, 2]]))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from preprocessing.formats.polygons import triangulate
 from preprocessing.mesh import (
     SUFFIXES,
     WRITERS,
@@ -24,7 +25,6 @@ from preprocessing.mesh import (
     validate,
 )
 from preprocessing.mesh_faults import edge_faults
-from preprocessing.polygons import triangulate
 from preprocessing.shapes import box, generate_shapes, sphere
 
 CUBE = box((2.0, 2.0, 2.0)).mesh

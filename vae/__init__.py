@@ -7,7 +7,7 @@ _HOME = {
     "VAEConfig": "config",
     "DoraVAE": "model",
     "Posterior": "model",
-    "reconstruct": "reconstruct",
+    "reconstruct": "reconstruction",
 }
 __all__ = sorted(_HOME)
 

@@ -20,11 +20,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from preprocessing.files import atomic_path, atomic_write
 from vae.config import ConfigError, ModelConfig, VAEConfig, from_dict, section_from_dict, to_dict
-from vae.model import DoraVAE
 
 PREFIX = "shape_model."
 HYPER = "dora_model_config"  # where a .ckpt of ours keeps its model's config
@@ -34,24 +33,6 @@ log = logging.getLogger("vae")
 
 class CheckpointError(ValueError):
     """A file that is not a usable model; the message names what is wrong with it."""
-
-
-def load_model(path: str | Path, *, heads: int | None = None) -> DoraVAE:
-    """The model of a run folder, a .safetensors file or a published .ckpt, in float32.
-
-    Raises CheckpointError naming every missing, extra and misshapen tensor.
-    """
-    path = Path(path)
-    if path.is_dir():
-        path = path / WEIGHTS
-    tensors, config = read_weights(path, heads=heads)
-    with torch.device("meta"):
-        model = DoraVAE(config)
-    check_names(tensors, model.state_dict(), path)
-    # Copied: see `vae.model` on memory that is not torch's own.
-    owned = {k: v.to(torch.float32, copy=True) for k, v in tensors.items()}
-    model.load_state_dict(owned, assign=True)
-    return model.requires_grad_(True).eval()
 
 
 def read_weights(path: Path, *, heads: int | None = None) -> tuple[dict[str, Tensor], ModelConfig]:
@@ -210,34 +191,7 @@ def read_config(folder: str | Path) -> VAEConfig:
     return from_dict(json.loads((Path(folder) / CONFIG).read_text()))
 
 
-def convert(source: str | Path, out: str | Path, *, heads: int | None = None) -> Path:
-    """A published .ckpt to `out`/model.safetensors (+ config.json), or ours to `out`/<name>.ckpt.
-
-    Tensors keep their bytes and dtypes. Returns the path written. Raises CheckpointError.
-    """
-    source, out = Path(source), Path(out)
-    weights = source / WEIGHTS if source.is_dir() else source
-    tensors, config = read_weights(weights, heads=heads)
-    with torch.device("meta"):
-        order = DoraVAE(config).state_dict()
-    check_names(tensors, order, weights)
-    if weights.suffix == ".safetensors":
-        target = out / f"{source.name if source.is_dir() else source.stem}.ckpt"
-        state = {PREFIX + name: tensors[name] for name in order}
-        with atomic_path(target) as temporary:
-            # The published files have no such key; it saves what no tensor's shape tells.
-            told = {HYPER: to_dict(VAEConfig(model=config))["model"]}
-            torch.save({"state_dict": state, "epoch": 0, "global_step": 0, **told}, temporary)
-        return target
-    atomic_write(
-        out / CONFIG,
-        json.dumps({"model": to_dict(VAEConfig(model=config))["model"]}, indent=1) + "\n",
-    )
-    write_weights(tensors, config, out / WEIGHTS)
-    return out / WEIGHTS
-
-
-def weights_hash(model: DoraVAE) -> str:
+def weights_hash(model: nn.Module) -> str:
     """sha256 over names and float32 bytes: the same for a .ckpt and its converted twin."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):

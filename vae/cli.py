@@ -14,7 +14,7 @@ from preprocessing.options import Json, Overwrite, Quiet, Seed
 
 if TYPE_CHECKING:
     from preprocessing.mesh import Mesh, Transform
-    from preprocessing.samples import Sample
+    from preprocessing.points.samples import Sample
     from vae.model import DoraVAE
 
 app = typer.Typer(
@@ -149,7 +149,7 @@ def decode(
     """
     from preprocessing.mesh import save_mesh
     from vae.latents import read_latents, redrawn
-    from vae.reconstruct import decode_latents
+    from vae.reconstruction import decode_latents
 
     with usage_errors(), stdout_for_results_only():
         latents = redrawn(read_latents(source), posterior, seed)
@@ -181,7 +181,7 @@ def reconstruct(
     """
     from preprocessing.mesh import save_mesh
     from vae.latents import check_draw
-    from vae.reconstruct import reconstruct as run
+    from vae.reconstruction import reconstruct as run
 
     with usage_errors(), stdout_for_results_only():
         draw, vae = check_draw(posterior), load(model, heads, device)
@@ -217,7 +217,7 @@ def convert(
     Example:
       dora-vae convert dora_vae_1_1.ckpt --out runs/v1.1
     """
-    from vae.checkpoint import convert as run
+    from vae.conversion import convert as run
 
     with usage_errors(), stdout_for_results_only():
         written = run(checkpoint, out, heads=heads)
@@ -278,8 +278,8 @@ def read_shape(source: Path) -> "tuple[Mesh | Sample, Transform | None]":
 
     A mesh that `dora-prep watertight` wrote is in the frame already and stays as it is.
     """
-    from preprocessing.layouts import SAMPLE_READERS
     from preprocessing.mesh import Mesh, frame_of_output, load_mesh
+    from preprocessing.points.layouts import SAMPLE_READERS
 
     if source.suffix.lower() in SAMPLE_READERS:
         return SAMPLE_READERS[source.suffix.lower()](source), None

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from preprocessing import seeds
-from preprocessing.fps import farthest_points
-from preprocessing.samples import SampleError, read_window
+from preprocessing.points.fps import farthest_points
+from preprocessing.points.samples import SampleError, read_window
 from vae.config import VAEConfig
 from vae.model import split_tokens
 

@@ -20,12 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from preprocessing.edges import salient_edges
 from preprocessing.files import atomic_path
-from preprocessing.fps import farthest_points
 from preprocessing.mesh import Mesh
-from preprocessing.samples import Sample
-from preprocessing.sampling import salient_cloud, sample_surface
+from preprocessing.points.edges import salient_edges
+from preprocessing.points.fps import farthest_points
+from preprocessing.points.samples import Sample
+from preprocessing.points.sampling import salient_cloud, sample_surface
 from preprocessing.seeds import generator
 from vae.checkpoint import weights_hash
 from vae.model import DoraVAE, Posterior, split_tokens

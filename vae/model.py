@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from preprocessing.fps import farthest_points
+from preprocessing.points.fps import farthest_points
+from vae.checkpoint import WEIGHTS, check_names, read_weights
 from vae.config import ModelConfig
 
 
@@ -262,11 +263,20 @@ class DoraVAE(nn.Module):
         """The model of a run folder, a .safetensors file or a published .ckpt, ready to evaluate.
 
         heads: the head count of a .ckpt that does not say it (vae/checkpoint.py states the rule
-        that holds without). Raises CheckpointError naming missing, extra and misshapen tensors.
+        that holds without). Weights become float32. Raises CheckpointError naming every missing,
+        extra and misshapen tensor.
         """
-        from vae.checkpoint import load_model
-
-        return load_model(path, heads=heads)
+        path = Path(path)
+        if path.is_dir():
+            path = path / WEIGHTS
+        tensors, config = read_weights(path, heads=heads)
+        with torch.device("meta"):
+            model = cls(config)
+        check_names(tensors, model.state_dict(), path)
+        # Copied: see the note above on memory that is not torch's own.
+        owned = {k: v.to(torch.float32, copy=True) for k, v in tensors.items()}
+        model.load_state_dict(owned, assign=True)
+        return model.requires_grad_(True).eval()
 
     @property
     def device(self) -> torch.device:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.bricks import (
+from preprocessing.solid.bricks import (
     BRICK,
     HALF_WIDTH,
     BrickField,
@@ -23,7 +23,7 @@ from preprocessing.bricks import (
     bricks_per_axis,
     spacing,
 )
-from preprocessing.isosurface import open_neighbours
+from preprocessing.solid.isosurface import open_neighbours
 
 Field = Callable[[np.ndarray], np.ndarray]
 COARSEST = 48  # cells per axis: the dense level has this many at least, below twice as many

@@ -1,0 +1,1 @@
+"""Exact distances of points to a triangle mesh."""

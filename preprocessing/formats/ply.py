@@ -1,0 +1,234 @@
+"""PLY: ASCII and binary of both byte orders, polygons of any size, triangle strips."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from preprocessing.formats.polygons import triangulate
+from preprocessing.mesh_errors import MeshError
+
+TYPES = {
+    **dict.fromkeys(("char", "int8"), "i1"),
+    **dict.fromkeys(("uchar", "uint8"), "u1"),
+    **dict.fromkeys(("short", "int16"), "i2"),
+    **dict.fromkeys(("ushort", "uint16"), "u2"),
+    **dict.fromkeys(("int", "int32"), "i4"),
+    **dict.fromkeys(("uint", "uint32"), "u4"),
+    **dict.fromkeys(("float", "float32"), "f4"),
+    **dict.fromkeys(("double", "float64"), "f8"),
+}
+CORNERS = ("vertex_indices", "vertex_index")
+
+
+@dataclass
+class Element:
+    """One element of the header: its row count and its properties in order."""
+
+    name: str
+    count: int
+    scalars: dict[str, str] = field(default_factory=dict)
+    """Property name -> numpy type, for every property, lists included (their entries' type)."""
+    lists: dict[str, str] = field(default_factory=dict)
+    """List property name -> numpy type of its length."""
+
+
+Columns = dict[str, np.ndarray]
+"""Scalar property -> (count,); list property -> its entries flat, `name#` -> their lengths."""
+
+
+def read_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V,3) float64 and faces (F,3) int64.
+
+    Raises MeshError(unreadable, truncated, index-out-of-range, empty).
+    """
+    order, elements, body = read_header(data)
+    rest = body
+    tables: dict[str, Columns] = {}
+    for element in elements:
+        if order == "":
+            tables[element.name], rest = ascii_columns(element, rest)
+        else:
+            tables[element.name], rest = binary_columns(element, rest, order)
+    vertex = tables.get("vertex", {})
+    if not {"x", "y", "z"} <= vertex.keys():
+        reason = "unreadable" if vertex else "empty"
+        raise MeshError(reason, "the header has no vertex element with x, y and z")
+    vertices = np.column_stack([vertex[axis].astype(np.float64) for axis in "xyz"])
+    face = tables.get("face", {})
+    for name in CORNERS:
+        if f"{name}#" in face:
+            corners = face[name].astype(np.int64)
+            return vertices, triangulate(vertices, corners, face[f"{name}#"].astype(np.int64))
+    strips = tables.get("tristrips", {})
+    for name in CORNERS:
+        if f"{name}#" in strips:
+            faces = unroll_strips(strips[name].astype(np.int64))
+            return vertices, triangulate(vertices, faces.ravel(), np.full(len(faces), 3))
+    return vertices, np.empty((0, 3), np.int64)
+
+
+def read_header(data: bytes) -> tuple[str, list[Element], bytes]:
+    """Byte order ('' for ASCII), elements, and the bytes after the header line by line."""
+    if not data.startswith(b"ply"):
+        raise MeshError("unreadable", "the first line is not `ply`")
+    at = data.find(b"end_header")
+    if at < 0:
+        raise MeshError("truncated", "the header has no end_header line")
+    start = at + len(b"end_header")
+    start += 2 if data[start : start + 2] == b"\r\n" else 1
+    order: str | None = None
+    elements: list[Element] = []
+    for line in data[:at].decode("latin-1").splitlines()[1:]:
+        words = line.split()
+        try:
+            if words[:1] == ["format"]:
+                order = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}[
+                    words[1]
+                ]
+            elif words[:1] == ["element"]:
+                elements.append(Element(words[1], int(words[2])))
+            elif words[:2] == ["property", "list"]:
+                elements[-1].scalars[words[4]] = TYPES[words[3]]
+                elements[-1].lists[words[4]] = TYPES[words[2]]
+            elif words[:1] == ["property"]:
+                elements[-1].scalars[words[2]] = TYPES[words[1]]
+        except (KeyError, IndexError, ValueError):
+            raise MeshError("unreadable", f"header line {line!r}") from None
+    if order is None:
+        raise MeshError("unreadable", "the header has no format line")
+    if any(element.count < 0 for element in elements):
+        raise MeshError("unreadable", "an element has a negative count")
+    return order, elements, data[start:]
+
+
+def binary_columns(element: Element, data: bytes, order: str) -> tuple[Columns, bytes]:
+    """The columns of one binary element and the bytes after it."""
+    least = sum(int(kind[1]) for name, kind in element.scalars.items() if name not in element.lists)
+    least += sum(int(kind[1]) for kind in element.lists.values())
+    if element.count * least > len(data):
+        raise MeshError(
+            "truncated", f"{element.count} of {element.name} announced; the file is too short"
+        )
+    if element.count == 0 or not element.lists:
+        row = np.dtype([(name, order + kind) for name, kind in element.scalars.items()])
+        table = np.frombuffer(data, row, element.count)
+        columns = {name: table[name] for name in element.scalars}
+        columns.update({f"{name}#": np.zeros(0, np.int64) for name in element.lists})
+        return columns, data[element.count * row.itemsize :]
+    return even_rows(element, data, order) or uneven_rows(element, data, order)
+
+
+def even_rows(element: Element, data: bytes, order: str) -> tuple[Columns, bytes] | None:
+    """Read an element all of whose lists are as long as in its first row; None if they are not."""
+    fields: list[tuple] = []
+    offset = 0
+    for name, kind in element.scalars.items():
+        if name in element.lists:
+            length = np.dtype(order + element.lists[name])
+            if offset + length.itemsize > len(data):
+                return None
+            count = int(np.frombuffer(data, length, 1, offset)[0])
+            if count < 0 or count > len(data):
+                return None
+            fields += [(f"{name}#", length), (name, order + kind, (count,))]
+            offset += length.itemsize + count * int(kind[1])
+        else:
+            fields.append((name, order + kind))
+            offset += int(kind[1])
+    row = np.dtype(fields)
+    if element.count * row.itemsize > len(data):
+        return None
+    table = np.frombuffer(data, row, element.count)
+    columns: Columns = {}
+    for name in element.scalars:
+        columns[name] = table[name].ravel()
+        if name in element.lists:
+            columns[f"{name}#"] = table[f"{name}#"]
+            if (columns[f"{name}#"] != columns[f"{name}#"][0]).any():
+                return None
+    return columns, data[element.count * row.itemsize :]
+
+
+def uneven_rows(element: Element, data: bytes, order: str) -> tuple[Columns, bytes]:
+    """Read an element row by row."""
+    kinds = {name: np.dtype(order + kind) for name, kind in element.scalars.items()}
+    lengths = {name: np.dtype(order + kind) for name, kind in element.lists.items()}
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
+    counts: dict[str, list[int]] = {name: [] for name in lengths}
+    offset = 0
+    try:
+        for _ in range(element.count):
+            for name, kind in kinds.items():
+                count = 1
+                if name in lengths:
+                    count = int(np.frombuffer(data, lengths[name], 1, offset)[0])
+                    counts[name].append(count)
+                    offset += lengths[name].itemsize
+                if count < 0:
+                    raise MeshError("unreadable", f"a list {name} has a negative length")
+                pieces[name].append(np.frombuffer(data, kind, count, offset))
+                offset += count * kind.itemsize
+    except ValueError as error:
+        if isinstance(error, MeshError):
+            raise
+        raise MeshError("truncated", f"the file ends inside {element.name}") from None
+    columns = {name: np.concatenate(parts) for name, parts in pieces.items()}
+    columns.update({f"{name}#": np.array(count, np.int64) for name, count in counts.items()})
+    return columns, data[offset:]
+
+
+def ascii_columns(element: Element, data: bytes) -> tuple[Columns, bytes]:
+    """The columns of one ASCII element and the text after it; one row a line."""
+    lines = data.lstrip().split(b"\n", element.count) if element.count < len(data) else []
+    if len(lines) < element.count or (element.count and not lines[element.count - 1].strip()):
+        raise MeshError(
+            "truncated", f"{element.count} of {element.name} announced; the file is too short"
+        )
+    rest = lines[element.count] if len(lines) > element.count else b""
+    values: dict[str, list[float]] = {name: [] for name in element.scalars}
+    counts: dict[str, list[int]] = {name: [] for name in element.lists}
+    try:
+        for line in lines[: element.count]:
+            words, at = line.split(), 0
+            for name, column in values.items():
+                count = 1
+                if name in counts:
+                    count = int(words[at])
+                    counts[name].append(count)
+                    at += 1
+                if count < 0 or at + count > len(words):
+                    raise MeshError("truncated", f"a row of {element.name} is too short")
+                column.extend(map(float, words[at : at + count]))
+                at += count
+    except (ValueError, IndexError) as error:
+        if isinstance(error, MeshError):
+            raise
+        raise MeshError("unreadable", f"a row of {element.name}: {error}") from None
+    columns: Columns = {name: np.array(column, np.float64) for name, column in values.items()}
+    columns.update({f"{name}#": np.array(count, np.int64) for name, count in counts.items()})
+    return columns, rest
+
+
+def unroll_strips(strip: np.ndarray) -> np.ndarray:
+    """Triangles (F,3) of triangle strips that are parted by -1; every second one is turned."""
+    cuts = np.flatnonzero(strip == -1)
+    faces = []
+    for part in np.split(strip, cuts):
+        part = part[part != -1]
+        trio = np.column_stack([part[:-2], part[1:-1], part[2:]])
+        trio[1::2] = trio[1::2, ::-1]
+        faces.append(trio)
+    return np.concatenate(faces)
+
+
+def write_ply(vertices: np.ndarray, faces: np.ndarray) -> bytes:
+    """Binary little-endian PLY: float32 positions, int32 indices."""
+    header = (
+        "ply\nformat binary_little_endian 1.0\n"
+        f"element vertex {len(vertices)}\n"
+        "property float x\nproperty float y\nproperty float z\n"
+        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    rows = np.empty(len(faces), np.dtype([("count", "u1"), ("corners", "<i4", 3)]))
+    rows["count"], rows["corners"] = 3, faces
+    return header.encode() + vertices.astype("<f4").tobytes() + rows.tobytes()

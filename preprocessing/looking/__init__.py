@@ -1,0 +1,1 @@
+"""What is in a file: counts, faults, pictures, a page."""

@@ -1,0 +1,1 @@
+"""A watertight mesh -> salient edges, clouds, supervision, sample files."""

@@ -1,0 +1,1 @@
+"""Many meshes: lists, ids, ledgers, isolated children, Ray."""

@@ -1,0 +1,317 @@
+"""The ledger: one row an item, readable whatever was killed.
+
+A row is one JSON line appended to `ledger.journal.jsonl` after its file is complete. From time to
+time, and at the end, the journal is folded into `ledger.parquet` and `ledger.csv`, which are
+replaced whole. Reading takes both; the last row of an id counts; a torn line counts as not written.
+
+Rows stay in Arrow tables, so a ledger of 200,000 rows costs about 200 MB and not a gigabyte.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from preprocessing.console import UsageError
+from preprocessing.files import atomic_path
+
+TEXT, WHOLE, REAL, TRUTH = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+ITEM: dict[str, pa.DataType] = {
+    "id": TEXT,
+    "path": TEXT,
+    "status": TEXT,
+    "reason": TEXT,
+    "seconds": REAL,
+    "peak_memory_mb": REAL,
+}
+# Beyond the design's columns: what tells a finished item from one that must be done again.
+PROOF: dict[str, pa.DataType] = {
+    "detail": TEXT,
+    "settings": TEXT,
+    "limit": REAL,
+    "input_bytes": WHOLE,
+    "input_mtime_ns": WHOLE,
+    "output": TEXT,
+    "output_bytes": WHOLE,
+    "output_mtime_ns": WHOLE,
+    "output_sha256": TEXT,
+}
+WATERTIGHT = pa.schema(
+    ITEM
+    | {
+        "vertices": WHOLE,
+        "faces": WHOLE,
+        "components": WHOLE,
+        "watertight": TRUTH,
+        "edge_manifold": TRUTH,
+        "vertex_manifold": TRUTH,
+        "volume": REAL,
+        "euler": WHOLE,
+        "offset_rms": REAL,
+        "offset_max": REAL,
+        "eps": REAL,
+        "resolution": WHOLE,
+        "method": TEXT,
+        "scale": REAL,
+        "center_x": REAL,
+        "center_y": REAL,
+        "center_z": REAL,
+        "input_sha256": TEXT,
+        "version": TEXT,
+    }
+    | PROOF
+)
+SAMPLES = pa.schema(
+    ITEM
+    | {
+        "salient_edges": WHOLE,
+        "salient_length": REAL,
+        "boundary_edges": WHOLE,
+        "nonmanifold_edges": WHOLE,
+        "level": WHOLE,
+        "coarse_points": WHOLE,
+        "sharp_points": WHOLE,
+        "near_points": WHOLE,
+        "space_points": WHOLE,
+        "angle": REAL,
+        "eps": REAL,
+        "seed": WHOLE,
+        "input_sha256": TEXT,
+        "version": TEXT,
+    }
+    | PROOF
+)
+PROOF_NAMES = ("path", "status", "reason", "version", "input_sha256", *PROOF)
+LONG = ("path", "output", "input_sha256", "output_sha256")
+FSYNC_SECONDS = 1.0
+FOLD_SECONDS = 120.0
+CHUNK = 10_000  # rows handled at a time where a whole table would cost memory
+
+
+def parquet_path(folder: Path) -> Path:
+    """Where a folder's ledger is."""
+    return folder / "ledger.parquet"
+
+
+def journal_path(folder: Path) -> Path:
+    """Where rows go that are not in the parquet file yet."""
+    return folder / "ledger.journal.jsonl"
+
+
+def read_ledger(folder: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """The rows of a folder, one an id, sorted by id; an empty table where there is no ledger.
+
+    Without `schema` it is the one the parquet file or the journal's first row shows.
+    """
+    table = all_rows(folder, schema or ledger_schema(folder))
+    return table.take(pa.array(last_of_each(table), pa.int64())).combine_chunks()
+
+
+def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
+    """The rows of the parquet file, then those of the journal."""
+    tables = [schema.empty_table()]
+    if parquet_path(folder).exists():
+        tables.append(conform(pq.read_table(parquet_path(folder)), schema))
+    if journal_path(folder).exists():
+        tables.append(read_journal(journal_path(folder), schema))
+    return pa.concat_tables(tables)
+
+
+def ledger_schema(folder: Path) -> pa.Schema:
+    """WATERTIGHT or SAMPLES, by what the folder's ledger holds."""
+    if parquet_path(folder).exists():
+        return (
+            SAMPLES if "sharp_points" in pq.read_schema(parquet_path(folder)).names else WATERTIGHT
+        )
+    if journal_path(folder).exists():
+        with open(journal_path(folder), "rb") as lines:
+            first = parse(lines.readline()) or {}
+            return SAMPLES if first.get("stage") == "samples" else WATERTIGHT
+    return WATERTIGHT
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table with exactly the schema's columns; those an older version lacked are null."""
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def read_journal(path: Path, schema: pa.Schema) -> pa.Table:
+    """Rows of a journal; a torn line is left out."""
+    rows: list[dict[str, Any]] = []
+    tables = [schema.empty_table()]
+    with open(path, "rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n") and (row := parse(line)) is not None:
+                rows.append(row)
+            if len(rows) == CHUNK:
+                tables.append(pa.Table.from_pylist(rows, schema=schema))
+                rows = []
+    tables.append(pa.Table.from_pylist(rows, schema=schema))
+    return pa.concat_tables(tables)
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """One journal line, or None when it is torn."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and "id" in row else None
+
+
+def last_of_each(table: pa.Table) -> list[int]:
+    """Row numbers of the last row of every id, sorted by id."""
+    last = {name: row for row, name in enumerate(table["id"].to_pylist())}
+    return [last[name] for name in sorted(last)]
+
+
+class Ledger:
+    """A folder's ledger, open for writing by one process.
+
+    `known` looks up the row an earlier run left; `record` appends one; `close` folds the journal
+    into the tables. Raises UsageError when another run is writing the folder, OSError(ENOSPC) when
+    the disk is full (what is on disk stays readable).
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self.folder, self.schema = folder, schema
+        self.mark = {"stage": "samples" if schema is SAMPLES else "watertight"}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.lock = open(folder / ".ledger.lock", "w")  # noqa: SIM115 - held until close
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.lock.close()
+            raise UsageError(f"another run is writing {folder}; wait for it or stop it") from None
+        if parquet_path(folder).exists():
+            found = set(pq.read_schema(parquet_path(folder)).names)
+            other = WATERTIGHT if schema is SAMPLES else SAMPLES
+            if set(other.names) - set(schema.names) <= found:
+                self.lock.close()
+                raise UsageError(
+                    f"{folder} holds the ledger of the other stage, which this would overwrite: "
+                    "give another folder as --out"
+                )
+        drop_torn_line(journal_path(folder))
+        self.journal = open(journal_path(folder), "ab", buffering=0)  # noqa: SIM115 - until close
+        self.synced = self.folded = time.monotonic()
+        if os.fstat(self.journal.fileno()).st_size:
+            self.fold()  # an earlier run was killed; from here on the parquet file has all its rows
+        wanted = pa.schema([schema.field(name) for name in ("id", *PROOF_NAMES)])
+        table = wanted.empty_table()
+        self.file: pq.ParquetFile | None = None  # stays the old one when a fold replaces it
+        if parquet_path(folder).exists():
+            self.file = pq.ParquetFile(parquet_path(folder))
+            columns = [name for name in wanted.names if name in self.file.schema_arrow.names]
+            table = conform(self.file.read(columns=columns), wanted)
+        self.row = {name: row for row, name in enumerate(table["id"].to_pylist())}
+        self.proof = {
+            name: table[name].combine_chunks() if name in LONG else encode(table[name])
+            for name in PROOF_NAMES
+        }
+        self.group: tuple[int, pa.Table] = (-1, table)
+
+    def known(self, name: str) -> dict[str, Any] | None:
+        """What decides whether an item is done: the PROOF columns of its row, or None."""
+        row = self.row.get(name)
+        if row is None:
+            return None
+        return {column: values[row].as_py() for column, values in self.proof.items()}
+
+    def row_of(self, name: str) -> dict[str, Any]:
+        """Everything an earlier run wrote about an item; quick for ids in sorted order."""
+        row, group = self.row[name], 0
+        assert self.file is not None
+        while row >= self.file.metadata.row_group(group).num_rows:
+            row -= self.file.metadata.row_group(group).num_rows
+            group += 1
+        if self.group[0] != group:
+            self.group = group, conform(self.file.read_row_group(group), self.schema)
+        found: list[dict[str, Any]] = self.group[1].slice(row, 1).to_pylist()
+        return found[0]
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Append one row; it is on disk within a second."""
+        unknown = row.keys() - set(self.schema.names)
+        if unknown:
+            raise KeyError(f"the ledger has no column {', '.join(sorted(unknown))}")
+        known = {name: value for name, value in row.items() if value is not None}
+        line = json.dumps(self.mark | known, allow_nan=False, separators=(",", ":"))
+        write_all(self.journal.fileno(), line.encode() + b"\n")
+        now = time.monotonic()
+        if now - self.synced > FSYNC_SECONDS:
+            os.fsync(self.journal.fileno())
+            self.synced = now
+        if now - self.folded > FOLD_SECONDS:
+            self.fold()
+            # A table of many rows takes a while to write: never spend over a twentieth on it.
+            self.folded = time.monotonic() + 20 * (time.monotonic() - now)
+
+    def fold(self) -> None:
+        """Write parquet and CSV with all rows so far, then empty the journal."""
+        if not os.fstat(self.journal.fileno()).st_size and parquet_path(self.folder).exists():
+            return
+        os.fsync(self.journal.fileno())
+        table = all_rows(self.folder, self.schema)
+        order = pa.array(last_of_each(table), pa.int64())
+        with (
+            atomic_path(parquet_path(self.folder)) as parquet,
+            atomic_path(self.folder / "ledger.csv") as text,
+            pq.ParquetWriter(parquet, self.schema) as binary_rows,
+            pyarrow.csv.CSVWriter(text, self.schema) as text_rows,
+        ):
+            # In pieces: a sorted copy of the whole table would double the driver's memory.
+            for start in range(0, max(len(order), 1), CHUNK):
+                piece = table.take(order[start : start + CHUNK])
+                binary_rows.write_table(piece)
+                text_rows.write_table(piece)
+        del table, order
+        pa.default_memory_pool().release_unused()
+        self.journal.truncate(0)
+        os.fsync(self.journal.fileno())
+
+    def close(self, fold: bool = True) -> None:
+        """Fold unless told not to, and let go of the folder. A failed fold keeps the journal."""
+        try:
+            if fold:
+                self.row, self.proof = {}, {}
+                self.fold()
+                journal_path(self.folder).unlink()
+        finally:
+            self.journal.close()
+            self.lock.close()
+            if self.file is not None:
+                self.file.close()
+
+
+def encode(column: pa.ChunkedArray) -> pa.Array:
+    """A column of few different values, as one array of references to them."""
+    return column.combine_chunks().dictionary_encode()
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte or raise OSError; on a nearly full disk one call may write only some."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def drop_torn_line(journal: Path) -> None:
+    """Cut a journal after its last whole line, so that the next row starts on its own."""
+    if not journal.exists():
+        return
+    with open(journal, "r+b") as handle:
+        data = handle.read()
+        handle.truncate(data.rfind(b"\n") + 1)

@@ -1,0 +1,59 @@
+"""Reading a ledger for people: which items, how they ended, and doing some of them again."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from preprocessing.console import UsageError
+from preprocessing.running.ledger import journal_path, parquet_path, read_ledger
+from preprocessing.running.manifest import Entry
+from preprocessing.running.pipeline import Summary, known_eps, recall, run_plan
+
+STATUSES = ("ok", "skipped", "rejected", "failed", "crashed", "timeout", "memory")
+SHOWN = ("id", "path", "status", "reason", "detail", "seconds", "peak_memory_mb")
+
+
+def ledger_rows(folder: Path, statuses: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """One row an item of a folder that a command wrote, worst stage first where `run` had two.
+
+    `statuses` filters. Raises UsageError for an unknown status or where there is no ledger.
+    """
+    for status in statuses:
+        if status not in STATUSES:
+            raise UsageError(f"--only {status}: use some of {', '.join(STATUSES)}")
+    folders = [f for f in (folder, folder / "watertight", folder / "samples") if has_ledger(f)]
+    if not folders:
+        raise UsageError(f"{folder} has no ledger: give a folder that dora-prep wrote")
+    rows: dict[str, dict[str, Any]] = {}
+    for one in folders:
+        for row in read_ledger(one).select(SHOWN).to_pylist():
+            if rows.get(row["id"], {"status": "ok"})["status"] == "ok":
+                rows[row["id"]] = row
+    return [row for _, row in sorted(rows.items()) if not statuses or row["status"] in statuses]
+
+
+def has_ledger(folder: Path) -> bool:
+    """Whether a run has written a ledger there."""
+    return parquet_path(folder).exists() or journal_path(folder).exists()
+
+
+def show_rows(rows: list[dict[str, Any]], only: str | None) -> str:
+    """The rows as text: everything that is not ok (or what was asked for), then the counts."""
+    wanted = [row for row in rows if only or row["status"] != "ok"]
+    lines = [f"{row['status']:9} {row['id']}: {row['reason']}".rstrip(": ") for row in wanted]
+    counts = Counter(row["status"] for row in rows)
+    lines.append(f"{len(rows)} items: " + ", ".join(f"{n} {s}" for s, n in sorted(counts.items())))
+    return "\n".join(lines)
+
+
+def retry_items(folder: Path, rows: list[dict[str, Any]], quiet: bool) -> Summary:
+    """Do items again with the settings of the folder's last run. Raises UsageError."""
+    if not (folder / "run.json").exists():
+        raise UsageError(f"{folder} has no run.json; retry in the folder that was given as --out")
+    watertight, samples, limits = recall(folder)
+    entries = [Entry(row["id"], row["path"]) for row in rows if row["status"] != "ok"]
+    again = {entry.id for entry in entries}
+    limits = replace(limits, quiet=quiet)
+    eps_of = known_eps(entries) if watertight is None else None
+    return run_plan(entries, folder, watertight, samples, limits, again=again, eps_of=eps_of)

@@ -1,0 +1,143 @@
+"""Run a function over many items, each fenced off: a crash, a hang or a flood costs one item.
+
+`inline` supervises the children from threads of this process; `ray` puts one supervisor in each
+Ray actor, on this machine or a cluster. Both give the same outcomes, because both use the same
+Supervisor. Results come in completion order.
+"""
+
+import itertools
+import multiprocessing.spawn
+import os
+import pickle
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+from preprocessing.running.supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
+
+__all__ = ["Item", "Outcome", "RunnerError", "run"]
+
+EXECUTORS = ("auto", "inline", "ray")
+FEW_ITEMS = 256  # up to here the six seconds that Ray takes to start and stop are not worth it
+
+
+def run(
+    function: Callable[[Any], Any] | str,
+    items: Iterable[Item],
+    *,
+    executor: str = "auto",
+    workers: int = 0,
+    timeout: float | None = None,
+    memory: float | None = None,
+    retries: int = 0,
+    ray_address: str | None = None,
+    preload: Iterable[str] = (),
+) -> Generator[Outcome, None, None]:
+    """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
+
+    function: "module:attribute" or anything picklable; its module is imported once, in the fork
+    server. items may be a generator: it is read as workers become free. workers: cores to use, 0
+    for all; with fewer items than cores, an item gets several threads. timeout: seconds an item;
+    memory: GB (resident) an item. retries: more tries for an item that was not ok; an item whose
+    worker was lost (node gone, killed from outside) is tried again up to 3 times in any case.
+    executor: "inline", "ray", or "auto": Ray for more than 256 items on several cores or when
+    `ray_address` is given. preload: more modules for the fork server to import.
+
+    Closing the generator (or an exception in its consumer) kills the children at once. Raises
+    ValueError for an unknown executor and RunnerError when the function cannot be imported.
+    """
+    if executor not in EXECUTORS:
+        raise ValueError(f"executor {executor!r} is none of {', '.join(EXECUTORS)}")
+    cores = workers or (0 if ray_address else available_cores())
+    iterator = iter(items)
+    if executor == "auto":
+        peeked = list(itertools.islice(iterator, FEW_ITEMS + 1))
+        few = len(peeked) <= FEW_ITEMS
+        executor = "inline" if ray_address is None and (few or cores == 1) else "ray"
+    else:
+        peeked = list(itertools.islice(iterator, cores or 1))
+    iterator = itertools.chain(peeked, iterator)
+    if not peeked:
+        return
+    slots = max(1, min(cores or len(peeked), len(peeked)))
+    threads = max(1, cores // slots)
+    job = make_job(function, timeout, memory, retries, threads, preload)
+    if executor == "inline":
+        yield from run_inline(job, iterator, slots)
+    else:
+        from preprocessing.running.runner_ray import run_ray
+
+        yield from run_ray(job, iterator, slots if cores else 0, ray_address)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def make_job(
+    function: Callable[[Any], Any] | str,
+    timeout: float | None,
+    memory: float | None,
+    retries: int,
+    threads: int,
+    preload: Iterable[str],
+) -> Job:
+    """Pack what the workers need; a function of the driver's own script takes the script along."""
+    pickled = pickle.dumps(function)
+    in_main = b"__main__" in pickled
+    if isinstance(function, str):
+        home = function.partition(":")[0]
+    else:
+        home = getattr(getattr(function, "func", function), "__module__", "__main__")
+    modules = dict.fromkeys([*preload, *([] if in_main else [home])])
+    main = multiprocessing.spawn.get_preparation_data("item") if in_main else None
+    if main is not None:
+        main.pop("authkey", None)
+    path = tuple(os.path.abspath(entry) for entry in sys.path)
+    return Job(pickled, tuple(modules), main, timeout, memory, retries, threads, path)
+
+
+def run_inline(job: Job, items: Iterator[Item], slots: int) -> Generator[Outcome, None, None]:
+    """Supervise `slots` children from as many threads; items are read in the caller's thread."""
+    tasks: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+    stopping = threading.Event()
+    server = ForkServer(job)
+
+    def work() -> None:
+        supervisor = Supervisor(job, server)
+        supervisor.stopping = stopping
+        try:
+            while (item := tasks.get()) is not None and not stopping.is_set():
+                results.put(supervisor.call(item))
+        except BaseException as error:  # noqa: BLE001 - carried to the consumer, who raises it
+            results.put(error)
+        finally:
+            supervisor.close()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(slots)]
+    waiting = 0
+    try:
+        for thread in threads:
+            thread.start()
+        while True:
+            for item in itertools.islice(items, 2 * slots - waiting):
+                tasks.put(item)
+                waiting += 1
+            if not waiting:
+                return
+            result = results.get()
+            waiting -= 1
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+    finally:
+        stopping.set()
+        for _ in threads:
+            tasks.put(None)
+        for thread in threads:
+            thread.join()
+        server.close()

@@ -1,0 +1,228 @@
+"""What runs on the far side of the fence: the fork server and the child that runs the items.
+
+A fork server of our own, not multiprocessing's, because three things must hold that it lacks: the
+thread counts are set before any library loads, a child dies with its fork server even while native
+code holds the interpreter lock (PR_SET_PDEATHSIG), and the supervisor learns the exact exit status.
+
+Processes: supervisor (driver or Ray actor) -> fork server -> children. The fork server imports what
+the items need, has one thread, and ends when the supervisor's socket closes. A child's standard
+output and error go to a file in memory that the supervisor reads when the child dies.
+"""
+
+import ctypes
+import faulthandler
+import importlib
+import multiprocessing.spawn
+import os
+import pickle
+import resource
+import select
+import signal
+import socket
+import struct
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from preprocessing.mesh_errors import MeshError
+
+STATUS = struct.Struct("=i")  # fork server -> supervisor: the child's pid, later its wait status
+PAGE_MB = resource.getpagesize() / 2**20
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a child needs to know once, before its first item."""
+
+    function: bytes  # pickled callable, or pickled "module:attribute"
+    main: dict[str, Any] | None  # how to find the driver's __main__, when the function lives there
+    data_limit: int | None  # RLIMIT_DATA in bytes above what is in use at the start
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a child says about one item it survived."""
+
+    status: str
+    reason: str
+    detail: str
+    seconds: float
+    peak_memory_mb: float
+    resident_mb: float
+    value: Any
+
+
+def serve(control_fd: str, preload: str) -> None:
+    """Be the fork server: import `preload` (comma-separated), then fork on request until EOF.
+
+    A request is one byte with three descriptors: the child's connection, its status pipe, its log.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in filter(None, preload.split(",")):
+        importlib.import_module(name)
+    control = socket.socket(fileno=int(control_fd))
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_read, False)
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    status_of: dict[int, int] = {}  # child pid -> its status pipe
+    while True:
+        sources: list[Any] = [control, wake_read]
+        ready, _, _ = select.select(sources, [], [])
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            report_dead(status_of)
+        if control not in ready:
+            continue
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 3)
+        if not message:
+            os._exit(0)  # the supervisor is gone; the kernel kills the children with us
+        connection, status, log = descriptors
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            for descriptor in (
+                control.fileno(),
+                wake_read,
+                wake_write,
+                status,
+                *status_of.values(),
+            ):
+                os.close(descriptor)
+            become_child(parent, connection, log)
+        status_of[pid] = status
+        os.write(status, STATUS.pack(pid))
+        os.close(connection)
+        os.close(log)
+
+
+def report_dead(status_of: dict[int, int]) -> None:
+    """Collect every child that has ended and write its wait status to its pipe."""
+    while status_of:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        pipe = status_of.pop(pid)
+        try:
+            os.write(pipe, STATUS.pack(status))
+        except BrokenPipeError:
+            continue  # the supervisor has given this child up and closed its end
+        finally:
+            os.close(pipe)
+
+
+def become_child(parent: int, connection: int, log: int) -> None:
+    """Set up the forked process and run items until the supervisor hangs up; never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # the fork server died before the line above
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable(file=2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of gigabytes per crash helps nobody
+    try:
+        run_items(Connection(connection))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # the supervisor hung up: nothing more to do
+
+
+def run_items(connection: Connection) -> None:
+    """Load the function, say so, then answer one reply per payload until EOFError."""
+    setup: Setup = pickle.loads(connection.recv_bytes())
+    if setup.main is not None:
+        multiprocessing.spawn.prepare(setup.main)
+    function = load_function(setup.function)
+    if setup.data_limit is not None:
+        limit = setup.data_limit + in_use_bytes()
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    connection.send_bytes(b"ready")
+    while True:
+        payload = connection.recv_bytes()
+        os.ftruncate(2, 0)
+        reply = run_item(function, payload)
+        try:
+            answer = pickle.dumps(reply)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            answer = pickle.dumps(
+                Reply("failed", f"the result cannot be pickled: {error}", "", 0.0, 0.0, 0.0, None)
+            )
+        connection.send_bytes(answer)
+
+
+def load_function(pickled: bytes) -> Callable[[Any], Any]:
+    """The callable itself, from its pickle or from its pickled "module:attribute" name."""
+    function = pickle.loads(pickled)
+    if isinstance(function, str):
+        module, _, attribute = function.partition(":")
+        function = getattr(importlib.import_module(module), attribute)
+    return function
+
+
+def run_item(function: Callable[[Any], Any], payload: bytes) -> Reply:
+    """One item, every error of it turned into a status and a reason."""
+    reset_peak_memory()
+    started = time.perf_counter()
+    status, reason, detail, value = "ok", "", "", None
+    try:
+        value = function(pickle.loads(payload))
+    except MeshError as error:
+        status, reason, detail = "rejected", error.reason, error.message
+    except MemoryError as error:
+        status, reason, detail = "memory", f"MemoryError: {error}".rstrip(": "), where(error)
+    except BaseException as error:  # noqa: BLE001 - the fence itself: an item's error is its outcome
+        status, detail = "failed", where(error)
+        reason = "".join(traceback.format_exception_only(error)).strip().replace("\n", " ")
+    seconds = time.perf_counter() - started
+    resident = resident_mb(os.getpid())
+    return Reply(status, reason, detail, seconds, peak_memory_mb(resident), resident, value)
+
+
+def where(error: BaseException) -> str:
+    """The last frames of a traceback on one line, innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[1:][-4:]
+    return " > ".join(f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames)
+
+
+def reset_peak_memory() -> None:
+    """Make the kernel's peak resident size start again from now (Linux: clear_refs 5)."""
+    try:
+        with open("/proc/self/clear_refs", "w") as handle:
+            handle.write("5")
+    except PermissionError:
+        return  # some sandboxes forbid it; the peak is then the child's, not the item's
+
+
+def peak_memory_mb(resident: float) -> float:
+    """Peak resident size of this process since the last reset, in MB."""
+    return max(resident, resource_status_kb("VmHWM:") / 1024)
+
+
+def in_use_bytes() -> int:
+    """Private writable memory of this process, which is what RLIMIT_DATA counts."""
+    return resource_status_kb("VmData:") * 1024
+
+
+def resource_status_kb(field: str) -> int:
+    """One kB figure of /proc/self/status."""
+    with open("/proc/self/status") as handle:
+        for line in handle:
+            if line.startswith(field):
+                return int(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+def resident_mb(pid: int) -> float:
+    """Resident size of a process in MB; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/statm") as handle:
+            return int(handle.read().split()[1]) * PAGE_MB
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0

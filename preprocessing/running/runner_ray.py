@@ -1,0 +1,166 @@
+"""The Ray side of the runner: actors that supervise, and the driver's loop that feeds them.
+
+Items go out in batches sized so that a batch takes about a tenth of a second: a slow item travels
+alone, tiny ones by the hundred, and the cost of a message is shared. Ray itself retries nothing
+here. When an actor is lost, its items go out again one by one, at most 3 times each. An actor
+hands back what it could not start in time, so no batch can hold up the end of a run.
+"""
+
+import itertools
+import logging
+import os
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+
+from preprocessing.running.supervisor import (
+    LOST_RETRIES,
+    Item,
+    Job,
+    Outcome,
+    RunnerError,
+    Supervisor,
+)
+
+BATCH_SECONDS = 0.1
+BATCH_ITEMS = 256
+OBJECT_STORE_BYTES = 100 * 2**20  # rows of a ledger are all that travels
+
+
+class Slot:
+    """One worker slot: a supervisor and its child, on whatever machine Ray put it."""
+
+    def __init__(self, job: Job) -> None:
+        self.supervisor = Supervisor(job)
+
+    def ready(self) -> None:
+        """Start the child. Raises RunnerError when the function cannot be had."""
+        self.supervisor.start()
+
+    def work(self, batch: list[Item]) -> tuple[float, list[Outcome]]:
+        """Seconds taken and outcomes of the first items; the rest goes back when they are slow."""
+        started = time.monotonic()
+        outcomes = []
+        for item in batch:
+            outcomes.append(self.supervisor.call(item))
+            if time.monotonic() - started > 2 * BATCH_SECONDS:
+                break
+        return time.monotonic() - started, outcomes
+
+
+def run_ray(
+    job: Job, items: Iterator[Item], slots: int, address: str | None
+) -> Generator[Outcome, None, None]:
+    """Feed `slots` actors (0: one for each CPU of the cluster) and yield outcomes as they come."""
+    ours = start_ray(slots, address)
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    slots = min(slots, cpus) if slots else cpus
+    actor_class = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Slot)
+    idle: list[Any] = []
+    starting: dict[Any, Any] = {}  # reference -> actor; on a busy cluster some never start
+    running: dict[Any, tuple[Any, list[Item]]] = {}  # reference -> actor, batch
+    back: deque[Item] = deque()  # handed back unstarted
+    suspects: list[Item] = []  # were with an actor that was lost: sent out alone
+    losses: Counter[str] = Counter()
+    failed_starts = 0
+    size = 1
+
+    def add_actor() -> None:
+        actor: Any = actor_class.remote(job)
+        starting[actor.ready.remote()] = actor
+
+    def next_batch() -> list[Item]:
+        if suspects:
+            return [suspects.pop()]
+        if back:
+            return [back.popleft() for _ in range(min(size, len(back)))]
+        return list(itertools.islice(items, size))
+
+    try:
+        for _ in range(slots):
+            add_actor()
+        while True:
+            while idle and (batch := next_batch()):
+                actor = idle.pop()
+                running[actor.work.remote(batch)] = actor, batch
+            if idle and not running:
+                return
+            (reference,), _ = ray.wait([*running, *starting], num_returns=1)
+            if reference in starting:
+                actor = starting.pop(reference)
+                try:
+                    ray.get(reference)
+                except RayActorError as error:
+                    failed_starts += 1
+                    if failed_starts > LOST_RETRIES * slots:
+                        raise RunnerError(f"Ray cannot start its actors: {error}") from error
+                    add_actor()
+                else:
+                    idle.append(actor)
+                continue
+            actor, batch = running.pop(reference)
+            try:
+                seconds, outcomes = ray.get(reference)
+            except (RayActorError, OutOfMemoryError) as error:
+                add_actor()
+                for item in batch:
+                    losses[item.id] += 1
+                    if losses[item.id] <= LOST_RETRIES:
+                        suspects.append(item)
+                    else:
+                        yield lost(item, error)
+                continue
+            idle.append(actor)
+            back.extend(batch[len(outcomes) :])
+            size = next_size(size, seconds / len(outcomes))
+            yield from outcomes
+    finally:
+        for actor in [*idle, *starting.values(), *(actor for actor, _ in running.values())]:
+            ray.kill(actor)
+        if ours:
+            ray.shutdown()
+
+
+def next_size(size: int, seconds: float) -> int:
+    """Items in the next batch, from the seconds an item just took; it grows at most twofold."""
+    fitting = int(BATCH_SECONDS / max(seconds, 1e-6))
+    return max(1, min(fitting, 2 * size, BATCH_ITEMS))
+
+
+def lost(item: Item, error: RayError) -> Outcome:
+    """The outcome of an item whose worker was lost too often."""
+    status = "memory" if isinstance(error, OutOfMemoryError) else "crashed"
+    reason = f"its worker was lost {LOST_RETRIES + 1} times"
+    return Outcome(item.id, status, reason, detail=str(error).strip().splitlines()[0])
+
+
+def start_ray(slots: int, address: str | None) -> bool:
+    """Join the cluster at `address`, or start Ray on this machine; True when it is ours to stop."""
+    if ray.is_initialized():
+        return False
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    local: dict[str, Any] = {
+        "num_cpus": slots,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+    try:
+        if address is not None:
+            ray.init(address=address, **common)
+        else:
+            ray.init(address="local", **local, **common)
+    except SystemExit as stop:  # how Ray's own SIGTERM handler ends us while it starts
+        raise KeyboardInterrupt from stop
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # ray.init puts its own in place: exit code 15
+    return True

@@ -1,0 +1,317 @@
+"""One supervised child: give it an item, get exactly what became of it.
+
+The supervisor never runs an item itself. It polls the child's resident memory and the clock, and
+kills the child with SIGKILL when a limit is passed, so neither a held interpreter lock nor a
+blocked signal can stop it. A killed child is replaced; the fork server that makes the next one has
+the heavy libraries loaded already, so a replacement takes milliseconds.
+"""
+
+import contextlib
+import fcntl
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from preprocessing.running.runner_child import STATUS, Reply, Setup, resident_mb
+
+LOST_RETRIES = 3  # a worker that was taken away (node lost, killed from outside) is no verdict
+POLL_SECONDS = 0.02
+LOG_LIMIT = 1 << 20
+START_SECONDS = 300.0  # imports on a cold network file system
+
+
+class RunnerError(RuntimeError):
+    """The runner itself cannot work (the function cannot be imported, for one)."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One unit of work: a stable id and what the function is called with."""
+
+    id: str
+    payload: Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item.
+
+    status: ok, skipped, rejected, failed, crashed, timeout or memory. reason: a code or one line
+    (a MeshError's reason, the exception, the signal's name, the limit). detail: message or last
+    lines. seconds and peak_memory_mb (resident) are the child's. value: what the function returned.
+    """
+
+    id: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    value: Any = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a run must know; plain data, sent to other machines as it is."""
+
+    function: bytes  # pickled callable, or pickled "module:attribute"
+    preload: tuple[str, ...]  # modules that the fork server imports
+    main: dict[str, Any] | None
+    timeout: float | None  # seconds an item
+    memory: float | None  # GB an item, resident
+    retries: int
+    threads: int  # of native libraries, per child
+    sys_path: tuple[str, ...]
+
+
+class ForkServer:
+    """The process that children are forked from; it lives as long as this object's socket."""
+
+    def __init__(self, job: Job) -> None:
+        self.lock = threading.Lock()
+        self.log = new_log()
+        self.control, theirs = socket.socketpair()
+        code = (
+            "import sys; from preprocessing.running.runner_child import serve; serve(*sys.argv[1:])"
+        )
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", "-c", code, str(theirs.fileno()), ",".join(job.preload)],
+                env=environment(job),
+                stdin=subprocess.DEVNULL,
+                stdout=self.log,
+                stderr=self.log,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def fork(self, connection: int, status: int, log: int) -> None:
+        """Ask for one child that uses these descriptors."""
+        with self.lock:
+            socket.send_fds(self.control, [b"f"], [connection, status, log])
+
+    def close(self) -> None:
+        """End the fork server, and with it every child."""
+        self.control.close()
+        self.process.kill()
+        self.process.wait()
+        os.close(self.log)
+
+
+class Child:
+    """A forked process with the function loaded. Raises RunnerError when it cannot be had."""
+
+    def __init__(self, server: ForkServer, setup: bytes) -> None:
+        self.log = new_log()
+        ours, theirs = socket.socketpair()
+        self.status, status_write = os.pipe()
+        try:
+            server.fork(theirs.fileno(), status_write, self.log)
+        except OSError as error:
+            raise RunnerError(f"the fork server has ended\n{tail(server.log)}") from error
+        finally:
+            theirs.close()
+            os.close(status_write)
+        self.connection = Connection(ours.detach())
+        self.oom_kills = oom_kills()
+        if not wait([self.status], START_SECONDS):
+            raise RunnerError(f"the fork server does not answer\n{tail(server.log)}")
+        first = os.read(self.status, STATUS.size)
+        if not first:
+            raise RunnerError(f"the fork server cannot start\n{tail(server.log)}")
+        self.pid: int = STATUS.unpack(first)[0]
+        try:
+            self.connection.send_bytes(setup)
+            self.connection.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise RunnerError(f"the child cannot load the function\n{tail(self.log)}") from error
+
+    def exit_status(self) -> int | None:
+        """Wait status of the ended child; None when its fork server was killed with it."""
+        data = os.read(self.status, STATUS.size) if wait([self.status], 10.0) else b""
+        return STATUS.unpack(data)[0] if data else None
+
+    def kill(self) -> None:
+        """End the child now, whatever it is doing, and close what belongs to it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.exit_status()
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptors of a child that has ended."""
+        self.connection.close()
+        os.close(self.status)
+        os.close(self.log)
+
+
+class Supervisor:
+    """Runs items one after another in a child, with limits; not for use by two threads at once."""
+
+    def __init__(self, job: Job, server: ForkServer | None = None) -> None:
+        self.job = job
+        self.server, self.owns_server = server, server is None
+        self.child: Child | None = None
+        limit = None if job.memory is None else int(job.memory * 2**30)
+        # The resident size is what the limit means. RLIMIT_DATA counts untouched memory too, so it
+        # stands at twice that: it only stops one huge allocation before the first poll sees it.
+        self.setup = pickle.dumps(Setup(job.function, job.main, limit and 2 * limit + 2**30))
+        self.stopping = threading.Event()
+
+    def start(self) -> Child:
+        """The living child, or a new one."""
+        if self.child is None:
+            if self.server is None:
+                self.server = ForkServer(self.job)
+            self.child = Child(self.server, self.setup)
+        return self.child
+
+    def close(self) -> None:
+        """End the child and the fork server, if it is ours."""
+        self.discard()
+        if self.owns_server and self.server is not None:
+            self.server.close()
+            self.server = None
+
+    def discard(self) -> None:
+        """Kill the child; the next item gets a new one."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+    def call(self, item: Item) -> Outcome:
+        """What became of the item, after at most `retries` more tries if it was not ok."""
+        lost = tries = 0
+        while True:
+            outcome = self.attempt(item)
+            if outcome is None:  # killed from outside: no verdict on the item
+                lost += 1
+                if lost <= LOST_RETRIES and not self.stopping.is_set():
+                    continue
+                outcome = Outcome(item.id, "crashed", "SIGKILL", detail="killed from outside")
+            if outcome.status in ("ok", "skipped", "rejected") or tries >= self.job.retries:
+                return outcome
+            tries += 1
+
+    def attempt(self, item: Item) -> Outcome | None:
+        """One try; None when the child was killed by somebody else."""
+        child = self.start()
+        started = time.monotonic()
+        peak = 0.0
+        try:
+            child.connection.send_bytes(pickle.dumps(item.payload))
+        except OSError:
+            return self.bury(item, child, 0.0, 0.0)
+        while True:
+            ready = wait([child.connection, child.status], POLL_SECONDS)
+            seconds = time.monotonic() - started
+            if child.connection in ready:
+                try:
+                    reply: Reply = pickle.loads(child.connection.recv_bytes())
+                except (EOFError, OSError):
+                    return self.bury(item, child, seconds, peak)
+                return self.accept(item, reply)
+            if child.status in ready:
+                return self.bury(item, child, seconds, peak)
+            resident = resident_mb(child.pid)
+            peak = max(peak, resident)
+            if self.stopping.is_set():
+                self.discard()
+                return None
+            # Before the time: what takes too much memory slows down, too.
+            if self.job.memory is not None and resident > self.job.memory * 1024:
+                last = tail(child.log)
+                self.discard()
+                reason = f"more than {self.job.memory:g} GB"
+                return Outcome(item.id, "memory", reason, seconds, peak, detail=last)
+            if self.job.timeout is not None and seconds > self.job.timeout:
+                last = tail(child.log)
+                self.discard()
+                reason = f"no result within {self.job.timeout:g} s"
+                return Outcome(item.id, "timeout", reason, seconds, peak, detail=last)
+            if os.fstat(child.log).st_size > LOG_LIMIT:
+                os.ftruncate(child.log, 0)
+
+    def accept(self, item: Item, reply: Reply) -> Outcome:
+        """An answered item. A child that has grown fat is replaced: no later item pays for it."""
+        limit = self.job.memory
+        if reply.status == "memory" or (limit and reply.resident_mb > limit * 1024 / 2):
+            self.discard()
+        return Outcome(
+            item.id,
+            reply.status,
+            reply.reason,
+            reply.seconds,
+            reply.peak_memory_mb,
+            reply.value,
+            reply.detail,
+        )
+
+    def bury(self, item: Item, child: Child, seconds: float, peak: float) -> Outcome | None:
+        """The outcome of an item whose child died by itself; None for a kill from outside."""
+        status = child.exit_status()
+        last = tail(child.log)
+        killed_by_kernel = oom_kills() > child.oom_kills
+        child.close()
+        self.child = None
+        if status is None:  # the fork server is gone; the child went with it
+            if self.owns_server and self.server is not None:
+                self.server.close()
+                self.server = None
+            return None
+        if not os.WIFSIGNALED(status):
+            reason = f"exit code {os.waitstatus_to_exitcode(status)}"
+            return Outcome(item.id, "crashed", reason, seconds, peak, detail=last)
+        name = signal.Signals(os.WTERMSIG(status)).name
+        if name == "SIGKILL" and killed_by_kernel:
+            reason = "killed by the kernel: the machine ran out of memory"
+            return Outcome(item.id, "memory", reason, seconds, peak, detail=last)
+        if name == "SIGKILL":
+            return None
+        if name == "SIGABRT" and "bad_alloc" in last:
+            return Outcome(item.id, "memory", "std::bad_alloc", seconds, peak, detail=last)
+        return Outcome(item.id, "crashed", name, seconds, peak, detail=last)
+
+
+def environment(job: Job) -> dict[str, str]:
+    """The fork server's environment: the driver's import path and one thread budget for all."""
+    threads = str(job.threads)
+    names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+    return {
+        **os.environ,
+        **dict.fromkeys(names, threads),
+        # OpenBLAS starts its threads on import, and no process with threads may fork.
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in job.sys_path if os.path.isdir(path)),
+    }
+
+
+def new_log() -> int:
+    """A file in memory that takes what native code prints; appended to, so truncation is safe."""
+    log = os.memfd_create("item-log")
+    fcntl.fcntl(log, fcntl.F_SETFL, os.O_APPEND)
+    return log
+
+
+def tail(log: int) -> str:
+    """The last lines of a log, on one line, without the frames that are always the same."""
+    size = os.fstat(log).st_size
+    text = os.pread(log, 4096, max(0, size - 4096)).decode(errors="replace")
+    kept = [line.strip() for line in text.splitlines() if not line.startswith("Extension modules")]
+    return " | ".join(line for line in kept if line and "runner_child.py" not in line)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for memory since it started; 0 where unknown."""
+    try:
+        with open("/proc/vmstat") as handle:
+            return next((int(x.split()[1]) for x in handle if x.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0

@@ -1,0 +1,1 @@
+"""Any mesh -> a watertight one: the offset surface at eps."""

@@ -1,0 +1,71 @@
+"""The offset field eps - distance of a triangle mesh on the bricks round its surface."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from preprocessing.memory import available_memory
+from preprocessing.mesh import Mesh, MeshError
+from preprocessing.solid import brick_kernels as kernels
+from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis, spacing
+
+# Measured peak of a whole run over the bricks and the (triangle, brick) pairs it made.
+BYTES_PER_BRICK, BYTES_PER_PAIR = 13_000, 8
+
+
+@dataclass(frozen=True)
+class TriangleBricks:
+    """Which triangles reach which brick: triangles[offsets[b]:offsets[b + 1]] of bricks[b].
+
+    bricks int32 (B,3) in ascending order; offsets int64 (B + 1,); triangles int32 (pairs,);
+    records float64 (F,30), brick_kernels.py. Every triangle within `margin` of a brick is listed.
+    """
+
+    resolution: int
+    margin: float
+    bricks: np.ndarray
+    offsets: np.ndarray
+    triangles: np.ndarray
+    records: np.ndarray
+
+
+def triangle_bricks(mesh: Mesh, resolution: int, margin: float) -> TriangleBricks:
+    """Bricks within `margin` of a mesh in the normalised frame, each with its triangles.
+
+    Raises MeshError(memory), with an estimate, when the bricks' values and the surface extracted
+    from them would not fit.
+    """
+    records = kernels.triangle_records(mesh.vertices, mesh.faces)
+    n = bricks_per_axis(resolution)
+    width = BRICK * spacing(resolution)
+    counts = kernels.count_cover(records, margin, width, n)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    require_memory(BYTES_PER_PAIR * int(starts[-1]), resolution)
+    keys = kernels.fill_cover(records, margin, width, n, starts)
+    numbers, offsets, triangles = kernels.group_pairs(keys, starts, n**3)
+    require_memory(BYTES_PER_BRICK * len(numbers), resolution)
+    bricks = np.stack(np.unravel_index(numbers, (n, n, n)), axis=1).astype(np.int32)
+    return TriangleBricks(resolution, margin, bricks, offsets, triangles, records)
+
+
+def require_memory(need: int, resolution: int) -> None:
+    """Raise MeshError(memory) when `need` bytes are more than this process may still take."""
+    free = available_memory()
+    if need > free:
+        raise MeshError(
+            "memory",
+            f"resolution {resolution} would need about {need / 2**30:.1f} GB and "
+            f"{free / 2**30:.1f} GB are free; resolution "
+            f"{int(resolution * (free / need) ** 0.5) // 8 * 8} would fit",
+        )
+
+
+def offset_field(cover: TriangleBricks, eps: float) -> BrickField:
+    """eps - distance on the corners, exact up to the cover's margin and constant beyond it."""
+    step = spacing(cover.resolution)
+    values = kernels.fill_corners(
+        cover.bricks, cover.offsets, cover.triangles, cover.records, eps, cover.margin, step
+    )
+    lookup = brick_lookup(cover.resolution, cover.bricks)
+    kernels.share_corners(cover.bricks, lookup, values, np.float32(eps - cover.margin))
+    return BrickField(cover.resolution, cover.bricks, values)

@@ -1,0 +1,46 @@
+"""Moving a marching-cubes surface onto distance = eps exactly, without folding it.
+
+The distance has a kink on the input's surface, so interpolating it misplaces vertices by up to
+half of eps. Each vertex walks along the exact gradient; where that fails, or turns a face over,
+the vertex goes to the root on its own grid edge instead: as exact, and unable to fold anything,
+because the triangles of a cell then stay inside the cell.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from preprocessing.solid import projection_kernels as kernels
+from preprocessing.solid.bricks import spacing
+from preprocessing.solid.isosurface import BrickSurface
+from preprocessing.solid.offset_field import TriangleBricks
+
+# A face may turn by 75 degrees at most; a larger turn is a fold.
+FOLD_COSINE = 0.26
+# |distance - eps| / eps above which the walk along the gradient counts as failed.
+FAILED = 1e-6
+
+
+def project(
+    surface: BrickSurface, cover: TriangleBricks, eps: float, fixed: np.ndarray | None = None
+) -> BrickSurface:
+    """The surface with its vertices moved onto distance eps; those `fixed` (V,) stay."""
+    step = spacing(cover.resolution)
+    lists = (cover.offsets, cover.triangles, cover.records)
+    moved, reached = kernels.project(surface.vertices, surface.first_vertex, *lists, eps, step)
+    pending = np.abs(reached - eps) > FAILED * eps
+    rooted = np.zeros(len(moved), bool)
+    if fixed is not None:
+        moved[fixed] = surface.vertices[fixed]
+        rooted |= fixed
+    for _ in range(4):
+        chosen = np.flatnonzero(pending & ~rooted)
+        if len(chosen):
+            brick = np.searchsorted(surface.first_vertex, chosen, side="right") - 1
+            moved[chosen] = kernels.root_on_edge(chosen, brick, surface.vertices, *lists, eps, step)
+            rooted[chosen] = True
+        folded = kernels.folded_faces(surface.vertices, moved, surface.faces, FOLD_COSINE)
+        pending[surface.faces[folded]] = True
+        if not (pending & ~rooted).any():
+            break
+    return replace(surface, vertices=moved)

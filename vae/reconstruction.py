@@ -1,0 +1,94 @@
+"""Encode, decode, read back: a shape through the VAE to a mesh."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from preprocessing.mesh import Mesh, MeshError
+from preprocessing.points.samples import Sample
+from preprocessing.solid.isosurface import extract_isosurface
+from vae.checkpoint import weights_hash
+from vae.latents import Draw, Latents, LatentsError, TokenSource, encode_shape
+from vae.model import DoraVAE
+from vae.refine import Field, read_field
+
+CHUNK_BYTES = 256 * 2**20  # of activations per chunk of field queries
+FLOATS_PER_QUERY = 20  # activations of the decoder per query and channel, measured upper bound
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What came back: the mesh (normalised frame), its latents, and what it took."""
+
+    mesh: Mesh
+    latents: Latents
+    tokens: int
+    resolution: int
+    queries: int
+    encode_s: float
+    decode_s: float
+
+
+def reconstruct(
+    model: DoraVAE,
+    shape: Mesh | Sample | TokenSource,
+    tokens: int = 1024,
+    resolution: int = 256,
+    *,
+    seed: int = 0,
+    posterior: Draw = "mean",
+) -> Reconstruction:
+    """A shape through the model: encode to `tokens` tokens, decode, extract at `resolution`.
+
+    shape: as `encode_shape`. The mesh has faces outward, closed, float64, normalised frame.
+    Raises LatentsError (points), MeshError(empty-surface) when the field is nowhere inside.
+    """
+    hashed = weights_hash(model)
+    started = time.perf_counter()
+    latents = encode_shape(model, shape, tokens, seed=seed, posterior=posterior, model_hash=hashed)
+    encoded = time.perf_counter()
+    mesh, queries = read_surface(model, latents, resolution)
+    decoded = time.perf_counter()
+    return Reconstruction(
+        mesh, latents, tokens, resolution, queries, encoded - started, decoded - encoded
+    )
+
+
+def decode_latents(model: DoraVAE, latents: Latents, resolution: int = 256) -> Mesh:
+    """The mesh of latents that this model encoded.
+
+    Raises LatentsError for latents of another model, MeshError(empty-surface).
+    """
+    if latents.model_hash != weights_hash(model):
+        raise LatentsError("these latents were encoded by another model than the one given")
+    return read_surface(model, latents, resolution)[0]
+
+
+def read_surface(model: DoraVAE, latents: Latents, resolution: int) -> tuple[Mesh, int]:
+    """The zero surface of the decoded field and the number of field queries."""
+    unit = model.config.truncation if model.config.output == "tsdf" else None
+    bricks, queries = read_field(decoded_field(model, latents), resolution, unit=unit)
+    if not len(bricks.bricks):
+        raise MeshError("empty-surface", "the decoded field is nowhere inside: no surface")
+    return extract_isosurface(bricks), queries
+
+
+@torch.inference_mode()
+def decoded_field(model: DoraVAE, latents: Latents) -> Field:
+    """The field of latents: positions float32 (Q,3) -> logits float32 (Q,), in chunks by memory."""
+    keys = model.keys(model.decode(latents.z[None].to(model.device)))
+    chunk = max(1024, CHUNK_BYTES // (4 * FLOATS_PER_QUERY * model.config.width))
+
+    @torch.inference_mode()
+    def field(points: np.ndarray) -> np.ndarray:
+        values = np.empty(len(points), np.float32)
+        for begin in range(0, len(points), chunk):
+            part = torch.tensor(points[begin : begin + chunk]).to(model.device)
+            values[begin : begin + chunk] = model.query(keys, part[None])[0].float().cpu().numpy()
+        return values
+
+    return field
