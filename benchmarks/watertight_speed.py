@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh, load_mesh, normalise
-from preprocessing.solid.bricks import HALF_WIDTH, spacing
+from preprocessing.solid.bricks import spacing
 from preprocessing.solid.watertight import make_watertight, offset_surface
 
 PEER = Path(__file__).with_name("openvdb_peer.cpp")

@@ -13,10 +13,11 @@ import numpy as np
 from dora_bench.protocol import Latent, ModelInfo, ShapeInput, ShapeModel
 from preprocessing.console import UsageError
 from preprocessing.distance.queries import signed_distance
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
-from preprocessing.solid.bricks import BRICK, HALF_WIDTH, BrickField, bricks_per_axis
+from preprocessing.solid.bricks import BRICK, BrickField, bricks_per_axis
 from preprocessing.solid.isosurface import extract_isosurface
 
 TRUNCATION = 2.0  # of the voxel baseline, in cells

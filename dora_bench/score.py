@@ -8,8 +8,6 @@ moved. The work on the truth (clouds, edges, normal maps, noise floor) is done o
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from dora_bench.edge_metrics import SegmentTree, angle_to_nearer_face, segment_tree
@@ -31,7 +29,7 @@ from dora_bench.normal_error import NormalMaps, SneSettings, sharp_normal_error,
 from dora_bench.normal_kernels import agreeing_normals
 from preprocessing.distance.morton import morton_order
 from preprocessing.distance.queries import TriangleTree
-from preprocessing.edge_kernels import match_half_edges
+from preprocessing.half_edges import count_components, edge_faults
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.sampling import sample_segments, sample_surface
@@ -184,14 +182,13 @@ def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Sur
         edge_points, faces = edge_points[order], salient.faces[rows[order]]
         sides = crosses[faces] / sizes[faces][..., None]
         edge_tree = segment_tree(salient.segments)
-    _, _, _, unbalanced = match_half_edges(mesh.faces, len(mesh.vertices))
     faces = mesh.faces[real]
     ring_starts = np.zeros(len(mesh.vertices) + 1, np.int64)
     ring_starts[1:] = np.cumsum(np.bincount(faces.ravel(), minlength=len(mesh.vertices)))
     return Surface(
         mesh=mesh,
-        closed=unbalanced == 0,
-        components=count_components(mesh),
+        closed=edge_faults(mesh.faces).unbalanced_edges == 0,
+        components=count_components(mesh.faces, len(mesh.vertices)),
         salient_edges=len(salient),
         cloud=cloud,
         normals=normals,
@@ -217,20 +214,12 @@ def tidy(mesh: Mesh) -> Mesh:
     vertices, faces = mesh.vertices[used], faces.reshape(-1, 3)
     if not np.isfinite(vertices).all():
         raise MeshError("non-finite", "a vertex of the mesh is not finite")
-    if match_half_edges(faces, len(vertices))[3]:
+    if edge_faults(faces).unbalanced_edges:
         vertices, merged = np.unique(vertices, axis=0, return_inverse=True)
         faces = merged.reshape(-1)[faces]
         distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
         faces = faces[distinct]
     return Mesh(vertices, faces)
-
-
-def count_components(mesh: Mesh) -> int:
-    """Parts connected through shared vertices; every vertex is taken to be used."""
-    starts, ends = mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel()
-    size = len(mesh.vertices)
-    graph = coo_array((np.ones(len(starts), np.int8), (starts, ends)), (size, size))
-    return int(connected_components(graph, directed=False, return_labels=False))
 
 
 def draw_cloud(

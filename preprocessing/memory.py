@@ -1,9 +1,12 @@
 """How much memory this process may still take, so that a job that cannot fit is refused at once."""
 
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from preprocessing.mesh_errors import MeshError
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -20,3 +23,17 @@ def available_memory() -> int:
     if own != resource.RLIM_INFINITY:
         free = min(free, own - psutil.Process().memory_info().data)
     return max(0, free)
+
+
+def require_memory(need: int, what: str, advice: Callable[[float], str]) -> None:
+    """Raise MeshError(memory) when `need` bytes are more than this process may still take.
+
+    `what` would need them, and `advice(free / need)` says what to do about it.
+    """
+    free = available_memory()
+    if need > free:
+        raise MeshError(
+            "memory",
+            f"{what} would need about {need / 2**30:.1f} GB and {free / 2**30:.1f} GB are free; "
+            f"{advice(free / need)}",
+        )

@@ -12,6 +12,7 @@ from preprocessing.formats.ply import write_ply
 from preprocessing.formats.readers import SUFFIXES as SUFFIXES
 from preprocessing.formats.readers import read_triangles
 from preprocessing.formats.stl import write_stl
+from preprocessing.half_edges import edge_faults
 from preprocessing.mesh_errors import MeshError as MeshError
 
 MIXER = np.uint64(0x9E3779B97F4A7C15)
@@ -168,13 +169,7 @@ def drop_degenerate(faces: np.ndarray) -> np.ndarray:
 
 def closed_by_index(faces: np.ndarray) -> bool:
     """Whether each edge belongs to exactly two faces, by indices alone."""
-    if len(faces) == 0:
-        return False
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    keys = np.sort(ends.min(axis=1) * (int(faces.max()) + 1) + ends.max(axis=1))
-    if len(keys) % 2 or (keys[::2] != keys[1::2]).any():
-        return False
-    return not (keys[1:-1:2] == keys[2::2]).any()
+    return len(faces) > 0 and edge_faults(faces).two_faces_each
 
 
 def join_positions(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

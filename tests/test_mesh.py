@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from preprocessing.formats.polygons import triangulate
+from preprocessing.half_edges import edge_faults
 from preprocessing.mesh import (
     SUFFIXES,
     WRITERS,
@@ -24,7 +25,6 @@ from preprocessing.mesh import (
     save_mesh,
     validate,
 )
-from preprocessing.mesh_faults import edge_faults
 from preprocessing.shapes import box, generate_shapes, sphere
 
 CUBE = box((2.0, 2.0, 2.0)).mesh

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from preprocessing import shapes
+from preprocessing.half_edges import count_components, edge_faults
 from preprocessing.mesh import Mesh, validate
-from preprocessing.mesh_faults import count_components, edge_faults
 from preprocessing.points.edges import salient_edges
 from preprocessing.shape_builders import clip_ears
 from preprocessing.shapes import KINDS, generate_shapes, random_rotation

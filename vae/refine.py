@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.bricks import (
     BRICK,
-    HALF_WIDTH,
     BrickField,
     brick_lookup,
     bricks_per_axis,

@@ -19,7 +19,7 @@ from preprocessing.distance.tree_kernels import (
     gather,
 )
 from preprocessing.distance.winding_kernels import winding_numbers
-from preprocessing.edge_kernels import match_half_edges
+from preprocessing.half_edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh, MeshError
 
 
@@ -175,7 +175,7 @@ def checked_points(points: np.ndarray) -> np.ndarray:
 
 def require_closed(mesh: Mesh) -> None:
     """Raise MeshError(not-closed) unless faces run along every edge as often there as back."""
-    unbalanced = match_half_edges(mesh.faces, len(mesh.vertices))[3]
+    unbalanced = match_half_edges(mesh.faces, len(mesh.vertices)).unbalanced
     if unbalanced:
         raise MeshError(
             "not-closed",

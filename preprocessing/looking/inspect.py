@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing.files import atomic_write
+from preprocessing.half_edges import count_components, duplicate_faces, edge_faults
 from preprocessing.looking.page import html_page, mesh_pictures, sample_pictures
 from preprocessing.looking.render import png_bytes, side_by_side
 from preprocessing.mesh import Mesh, load_mesh, load_mesh_report, normalise
-from preprocessing.mesh_faults import count_components, duplicate_faces, edge_faults
 from preprocessing.points.edges import level_of, salient_edges
 from preprocessing.points.layouts import SAMPLE_READERS
 from preprocessing.points.samples import ARRAYS, Sample

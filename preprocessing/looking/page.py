@@ -5,9 +5,10 @@ import html
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
+from preprocessing.half_edges import open_edges
 from preprocessing.looking.render import Cloud, Color, png_bytes, render_mesh, render_points
 from preprocessing.mesh import Mesh, Transform, frame_of_output, normalise
-from preprocessing.mesh_faults import edge_faults
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.samples import Sample
 
@@ -33,7 +34,7 @@ def mesh_pictures(mesh: Mesh, watertight: Mesh | None, angle: float) -> list[Pic
 def row_of_three(name: str, mesh: Mesh, frame: Transform, angle: float) -> list[Picture]:
     """From the front, from behind, and with salient and open edges drawn in."""
     salient = salient_edges(mesh, angle).segments
-    open_segments = mesh.vertices[edge_faults(mesh.faces).open_pairs]
+    open_segments = mesh.vertices[open_edges(mesh.faces)]
     lines = [(salient, SALIENT), (open_segments, OPEN)]
     marked = f"{len(salient):,} salient edges (red)"
     if len(open_segments):
@@ -81,8 +82,7 @@ def sdf_slice(sample: Sample, width: int, height: int) -> tuple[int, np.ndarray]
     inside = points[sdf > 0]
     axis = int(np.argmax([(np.abs(inside[:, i]) < 0.05).sum() for i in range(3)]))
     across, down = [i for i in (0, 2, 1) if i != axis][:2]
-    half = 1.05
-    span = np.linspace(-half, half, height)
+    span = np.linspace(-HALF_WIDTH, HALF_WIDTH, height)
     grid = np.zeros((height, height, 3))
     grid[..., across], grid[..., down] = span[None, :], span[::-1, None]
     distance, nearest = cKDTree(points).query(grid.reshape(-1, 3), k=8)

@@ -18,13 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.edge_kernels import (
-    face_shapes,
-    longest_side,
-    match_half_edges,
-    sharp_edges,
-)
+from preprocessing.half_edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh
+from preprocessing.points.edge_kernels import face_shapes, longest_side, sharp_edges
 
 FLAT_HEIGHT = 1e-5  # of the longest side: float32 rounding of a vertex then turns a normal by < 1°
 # Marching cubes leaves caps of 162° to 171° on a torus at 256³, tilted by up to 30°.
@@ -71,13 +67,13 @@ def salient_edges(mesh: Mesh, angle: float = 15.0) -> SalientEdges:
     if not 0 <= angle < 180:
         raise ValueError(f"the angle threshold must be in [0, 180) degrees, not {angle}")
     vertices, faces = mesh.vertices, mesh.faces
-    mates, boundary, nonmanifold, _ = match_half_edges(faces, len(vertices))
+    matched = match_half_edges(faces, len(vertices))
     side = longest_side(vertices, faces)
     normals, longest, degenerate = face_shapes(
         vertices, faces, FLAT_HEIGHT * side, CAP_HEIGHT * side, CAP_SINE
     )
     halves, sides, turned, angles = sharp_edges(
-        vertices, faces, mates, normals, longest, degenerate, float(angle)
+        vertices, faces, matched.mates, normals, longest, degenerate, float(angle)
     )
     corner = halves % 3
     edges = faces[halves[:, None] // 3, np.stack([corner, (corner + 1) % 3], axis=1)]
@@ -95,8 +91,8 @@ def salient_edges(mesh: Mesh, angle: float = 15.0) -> SalientEdges:
         angles[kept],
         lengths[kept],
         segments[kept],
-        int(boundary),
-        int(nonmanifold),
+        int(matched.boundary),
+        int(matched.nonmanifold),
     )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from preprocessing.files import atomic_path
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import MeshError
 
-BOUND = 1.05  # half the side of the cube that all points lie in
 ARRAYS = ("coarse_surface", "sharp_surface", "sharp_near", "coarse_near", "space")
 COLUMNS = {"coarse_surface": 6, "sharp_surface": 6, "sharp_near": 4, "coarse_near": 4, "space": 4}
 ORDERS = {"coarse_order": "coarse_surface", "sharp_order": "sharp_surface"}
@@ -62,7 +62,7 @@ def check_sample(sample: Sample) -> None:
             )
         if not np.isfinite(array).all():
             raise SampleError("not-finite", f"{name} holds a value that is not finite")
-        if len(array) and np.abs(array[:, :3]).max() > np.float32(BOUND):
+        if len(array) and np.abs(array[:, :3]).max() > np.float32(HALF_WIDTH):
             raise SampleError("outside-cube", f"{name} holds a point outside [-1.05, 1.05]^3")
         if COLUMNS[name] == 6:
             norms = np.sqrt(np.einsum("ij,ij->i", array[:, 3:], array[:, 3:]))

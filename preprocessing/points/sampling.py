@@ -13,11 +13,12 @@ import numpy as np
 from numba import get_num_threads
 
 from preprocessing.distance.queries import SignedDistance
-from preprocessing.edge_kernels import corner_sums, double_areas
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
+from preprocessing.points.edge_kernels import corner_sums, double_areas
 from preprocessing.points.edges import FOLDED, SalientEdges, level_of, salient_edges
 from preprocessing.points.fps import farthest_points
-from preprocessing.points.samples import BOUND, Sample, SampleError, check_sample
+from preprocessing.points.samples import Sample, SampleError, check_sample
 from preprocessing.seeds import generator
 
 EDGE_SPREADS = ("length", "edge")
@@ -94,7 +95,7 @@ def sample_shape(
 
     def space() -> np.ndarray:
         draw = generator(seed, item_id, "space")
-        return shuffled("space", draw.uniform(-BOUND, BOUND, (supervision.space, 3)))
+        return shuffled("space", draw.uniform(-HALF_WIDTH, HALF_WIDTH, (supervision.space, 3)))
 
     if get_num_threads() > 1:
         # The parts know nothing of each other, and their kernels release the interpreter lock.
@@ -275,19 +276,19 @@ def with_noise(
     near the faces of the cube the noise is a truncated Gaussian. Raises SampleError(outside-cube)
     when the points themselves lie outside.
     """
-    if len(points) and np.abs(points).max() > BOUND:
+    if len(points) and np.abs(points).max() > HALF_WIDTH:
         raise SampleError("outside-cube", "the mesh leaves [-1.05, 1.05]^3: normalise it first")
     centres = np.tile(points, (len(sigmas), 1))
     scales = np.repeat(np.asarray(sigmas, np.float64), len(points))[:, None]
     noisy = centres + scales * generator.standard_normal(centres.shape)
-    beyond = np.abs(noisy) > BOUND
+    beyond = np.abs(noisy) > HALF_WIDTH
     outside = np.flatnonzero(beyond.any(axis=1)) if beyond.any() else np.empty(0, np.int64)
     for _ in range(REDRAWS):
         if len(outside) == 0:
             return noisy
         again = centres[outside] + scales[outside] * generator.standard_normal((len(outside), 3))
         noisy[outside] = again
-        outside = outside[np.abs(again).max(axis=1) > BOUND]
+        outside = outside[np.abs(again).max(axis=1) > HALF_WIDTH]
     raise SampleError("outside-cube", "noise carries points out of the cube: sigma is too large")
 
 

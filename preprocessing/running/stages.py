@@ -230,10 +230,10 @@ def make_sample(
 
 def odd_edges(mesh: "Mesh") -> dict[str, int]:
     """The ledger's counts of edges with one face and with more than two."""
-    from preprocessing.edge_kernels import match_half_edges
+    from preprocessing.half_edges import edge_faults
 
-    _, boundary, nonmanifold, _ = match_half_edges(mesh.faces, len(mesh.vertices))
-    return {"boundary_edges": int(boundary), "nonmanifold_edges": int(nonmanifold)}
+    faults = edge_faults(mesh.faces)
+    return {"boundary_edges": faults.open_edges, "nonmanifold_edges": faults.nonmanifold_edges}
 
 
 def write_format(sample: "Sample", folder: Path, name: str, format: str) -> list[Path]:

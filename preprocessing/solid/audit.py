@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.half_edge_kernels import COLLAPSED, count_fans, match_half_edges
+from preprocessing.half_edges import count_components
 from preprocessing.mesh import Mesh
 from preprocessing.solid import audit_kernels as kernels
-from preprocessing.solid.shell_kernels import vertex_components
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Topology:
 
     watertight: every edge has a face on both sides, turned alike; edge_manifold: no edge has more
     than two faces or two of one direction; vertex_manifold: the faces round each vertex form one
-    fan (false where an edge at the vertex is at fault). volume is signed: positive is outward.
+    fan (false where an edge is at fault). volume is signed: positive is outward.
     """
 
     vertices: int
@@ -33,28 +34,23 @@ def topology(mesh: Mesh) -> Topology:
     if len(mesh.faces) == 0:
         return Topology(0, 0, 0, False, False, False, 0.0, 0)
     count = len(mesh.vertices)
-    offsets, ends, third = kernels.half_edges(count, mesh.faces)
-    faults = kernels.vertex_faults(offsets, ends, third)
-    used = int(np.count_nonzero(np.diff(offsets)))
-    _, components = vertex_components(count, mesh.faces)
-    open_edges, shared = bool((faults & 1).any()), bool((faults & 2).any())
-    halves = len(ends)
-    edges = halves // 2 if not (open_edges or shared) else _edge_count(mesh.faces)
+    edges = match_half_edges(mesh.faces, count)
+    used = np.zeros(count, bool)
+    used[mesh.faces] = True
+    vertices = int(used.sum())
+    whole = not (edges.mates == COLLAPSED).any()
+    edge_manifold = whole and edges.nonmanifold == edges.flipped == 0
+    watertight = edge_manifold and edges.boundary == 0
     return Topology(
-        vertices=used,
+        vertices=vertices,
         faces=len(mesh.faces),
-        components=components - (count - used),
-        watertight=not (open_edges or shared),
-        edge_manifold=not shared,
-        vertex_manifold=not faults.any(),
+        components=count_components(mesh.faces, count),
+        watertight=watertight,
+        edge_manifold=edge_manifold,
+        vertex_manifold=watertight and count_fans(edges.mates) == vertices,
         volume=float(kernels.signed_volume(mesh.vertices, mesh.faces)),
-        euler=used - edges + len(mesh.faces),
+        euler=vertices - int(edges.edges) + len(mesh.faces),
     )
-
-
-def _edge_count(faces: np.ndarray) -> int:
-    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    return len(np.unique(edges[:, 0] * (int(edges.max()) + 1) + edges[:, 1]))
 
 
 def offset_error(distances: np.ndarray, eps: float) -> tuple[float, float]:

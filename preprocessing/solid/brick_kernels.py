@@ -12,6 +12,8 @@ import math
 import numba as nb
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
+
 RECORD = 30
 # Height over longest edge below which a triangle's plane is rounding noise.
 THIN = 1e-10
@@ -89,12 +91,12 @@ def _cover(record, margin, width, n, keys, write, work):  # type: ignore[no-unty
 
     The triangle is cut into slabs along x, these along y; the z range of a piece is then exact.
     """
-    x0 = max(0, math.floor((record[24] - margin + 1.05) / width))
-    x1 = min(n - 1, math.floor((record[27] + margin + 1.05) / width))
-    y0 = max(0, math.floor((record[25] - margin + 1.05) / width))
-    y1 = min(n - 1, math.floor((record[28] + margin + 1.05) / width))
-    z0 = max(0, math.floor((record[26] - margin + 1.05) / width))
-    z1 = min(n - 1, math.floor((record[29] + margin + 1.05) / width))
+    x0 = max(0, math.floor((record[24] - margin + HALF_WIDTH) / width))
+    x1 = min(n - 1, math.floor((record[27] + margin + HALF_WIDTH) / width))
+    y0 = max(0, math.floor((record[25] - margin + HALF_WIDTH) / width))
+    y1 = min(n - 1, math.floor((record[28] + margin + HALF_WIDTH) / width))
+    z0 = max(0, math.floor((record[26] - margin + HALF_WIDTH) / width))
+    z1 = min(n - 1, math.floor((record[29] + margin + HALF_WIDTH) / width))
     found = 0
     if (x1 - x0) + (y1 - y0) + (z1 - z0) <= 2:
         for x in range(x0, x1 + 1):
@@ -110,13 +112,13 @@ def _cover(record, margin, width, n, keys, write, work):  # type: ignore[no-unty
             slab[0, axis] = record[axis]
             slab[1, axis] = record[axis] + record[3 + axis]
             slab[2, axis] = record[axis] + record[6 + axis]
-        low = -1.05 + x * width - margin
+        low = -HALF_WIDTH + x * width - margin
         corners = _clip(slab, 3, 0, low, low + width + 2 * margin, spare)
         if corners == 0:
             continue
         for y in range(y0, y1 + 1):
             column[:corners] = slab[:corners]
-            low = -1.05 + y * width - margin
+            low = -HALF_WIDTH + y * width - margin
             left = _clip(column, corners, 1, low, low + width + 2 * margin, spare)
             if left == 0:
                 continue
@@ -126,8 +128,8 @@ def _cover(record, margin, width, n, keys, write, work):  # type: ignore[no-unty
                 bottom = min(bottom, column[i, 2])
                 top = max(top, column[i, 2])
             for z in range(
-                max(0, math.floor((bottom - margin + 1.05) / width)),
-                min(n - 1, math.floor((top + margin + 1.05) / width)) + 1,
+                max(0, math.floor((bottom - margin + HALF_WIDTH) / width)),
+                min(n - 1, math.floor((top + margin + HALF_WIDTH) / width)) + 1,
             ):
                 if write:
                     keys[found] = (x * n + y) * n + z
@@ -202,9 +204,9 @@ def fill_corners(bricks, offsets, triangles, records, eps, margin, step):  # typ
     limit = margin * margin
     for b in nb.prange(bricks.shape[0]):
         best = np.full((64, 8), limit, np.float64)
-        ox = -1.05 + step * (8 * bricks[b, 0])
-        oy = -1.05 + step * (8 * bricks[b, 1])
-        oz = -1.05 + step * (8 * bricks[b, 2])
+        ox = -HALF_WIDTH + step * (8 * bricks[b, 0])
+        oy = -HALF_WIDTH + step * (8 * bricks[b, 1])
+        oz = -HALF_WIDTH + step * (8 * bricks[b, 2])
         for pair in range(offsets[b], offsets[b + 1]):
             r = records[triangles[pair]]
             i0 = max(0, math.ceil((r[24] - margin - ox) / step))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
+
 BRICK = 8
-HALF_WIDTH = 1.05
 
 
 def spacing(resolution: int) -> float:

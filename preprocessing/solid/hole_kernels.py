@@ -3,6 +3,8 @@
 import numba as nb
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
+
 
 @nb.njit(cache=True, inline="always")
 def _sample(coarse, x, y, z):  # type: ignore[no-untyped-def]
@@ -39,8 +41,8 @@ def sample_field(points, coarse, step):  # type: ignore[no-untyped-def]
     for p in nb.prange(points.shape[0]):
         found[p] = _sample(
             coarse,
-            (points[p, 0] + 1.05) / step,
-            (points[p, 1] + 1.05) / step,
-            (points[p, 2] + 1.05) / step,
+            (points[p, 0] + HALF_WIDTH) / step,
+            (points[p, 1] + HALF_WIDTH) / step,
+            (points[p, 2] + HALF_WIDTH) / step,
         )
     return found

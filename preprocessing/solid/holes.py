@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from preprocessing.memory import available_memory
+from preprocessing.frame import HALF_WIDTH
+from preprocessing.memory import require_memory
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.solid import hole_kernels as kernels
 from preprocessing.solid.bricks import BRICK, BrickField, bricks_per_axis, spacing
@@ -41,15 +42,13 @@ def hole_filling(mesh: Mesh, tau: float, eps: float) -> Filling | None:
 
     tau: smallest_tau(eps) or more. Raises MeshError(memory) when the dense grid would not fit.
     """
-    resolution = min(FINEST, int(np.ceil(2.1 / min(tau / 3, 4 * eps))))
+    resolution = min(FINEST, int(np.ceil(2 * HALF_WIDTH / min(tau / 3, 4 * eps))))
     step = spacing(resolution)
-    need, free = BYTES_PER_CORNER * (resolution + 1) ** 3, available_memory()
-    if need > free:
-        raise MeshError(
-            "memory",
-            f"closing holes of radius {tau:g} would need about {need / 2**30:.1f} GB and "
-            f"{free / 2**30:.1f} GB are free; a larger radius needs less",
-        )
+    require_memory(
+        BYTES_PER_CORNER * (resolution + 1) ** 3,
+        f"closing holes of radius {tau:g}",
+        lambda _: "a larger radius needs less",
+    )
     room = dense_clearance(mesh, resolution, tau)
     region, _ = ndimage.label(room > 0)
     outside = region == region[0, 0, 0]

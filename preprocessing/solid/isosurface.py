@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
 from preprocessing.solid import isosurface_kernels as kernels
-from preprocessing.solid.bricks import HALF_WIDTH, BrickField, brick_lookup, spacing
+from preprocessing.solid.bricks import BrickField, brick_lookup, spacing
 from preprocessing.solid.isosurface_tables import EDGE_AXIS, EDGE_OFFSET, triangle_table
 
 

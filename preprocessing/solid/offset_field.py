@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.memory import available_memory
-from preprocessing.mesh import Mesh, MeshError
+from preprocessing.memory import require_memory
+from preprocessing.mesh import Mesh
 from preprocessing.solid import brick_kernels as kernels
 from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis, spacing
 
@@ -40,24 +40,24 @@ def triangle_bricks(mesh: Mesh, resolution: int, margin: float) -> TriangleBrick
     width = BRICK * spacing(resolution)
     counts = kernels.count_cover(records, margin, width, n)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    require_memory(BYTES_PER_PAIR * int(starts[-1]), resolution)
+    require_room(BYTES_PER_PAIR * int(starts[-1]), resolution)
     keys = kernels.fill_cover(records, margin, width, n, starts)
     numbers, offsets, triangles = kernels.group_pairs(keys, starts, n**3)
-    require_memory(BYTES_PER_BRICK * len(numbers), resolution)
+    require_room(BYTES_PER_BRICK * len(numbers), resolution)
     bricks = np.stack(np.unravel_index(numbers, (n, n, n)), axis=1).astype(np.int32)
     return TriangleBricks(resolution, margin, bricks, offsets, triangles, records)
 
 
-def require_memory(need: int, resolution: int) -> None:
-    """Raise MeshError(memory) when `need` bytes are more than this process may still take."""
-    free = available_memory()
-    if need > free:
-        raise MeshError(
-            "memory",
-            f"resolution {resolution} would need about {need / 2**30:.1f} GB and "
-            f"{free / 2**30:.1f} GB are free; resolution "
-            f"{int(resolution * (free / need) ** 0.5) // 8 * 8} would fit",
-        )
+def require_room(need: int, resolution: int) -> None:
+    """Raise MeshError(memory) when a grid's `need` bytes do not fit, with a resolution that does.
+
+    Bricks lie along a surface: what they take grows with the square of the resolution.
+    """
+    require_memory(
+        need,
+        f"resolution {resolution}",
+        lambda share: f"resolution {int(resolution * share**0.5) // 8 * 8} would fit",
+    )
 
 
 def offset_field(cover: TriangleBricks, eps: float) -> BrickField:

@@ -9,6 +9,8 @@ import math
 import numba as nb
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
+
 ROUNDS = 12
 # Vertices whose triangle list is narrowed together.
 GROUP = 16
@@ -169,11 +171,11 @@ def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, s
         axis = 0
         widest = -1.0
         for x in range(3):
-            cells = (p[x] + 1.05) / step
+            cells = (p[x] + HALF_WIDTH) / step
             off = abs(cells - round(cells))
             if off > widest:
                 widest, axis = off, x
-        start = -1.05 + step * math.floor((p[axis] + 1.05) / step)
+        start = -HALF_WIDTH + step * math.floor((p[axis] + HALF_WIDTH) / step)
         low, high = 0.0, 1.0
         p[axis] = start
         one = math.sqrt(nearest(records, listed, count, p[0], p[1], p[2], limit)[0]) - eps

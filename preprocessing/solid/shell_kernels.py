@@ -5,43 +5,7 @@ import math
 import numba as nb
 import numpy as np
 
-
-@nb.njit(cache=True, inline="always")
-def _root(parent, v):  # type: ignore[no-untyped-def]
-    while parent[v] != v:
-        parent[v] = parent[parent[v]]
-        v = parent[v]
-    return v
-
-
-@nb.njit(cache=True)
-def vertex_components(count, faces):  # type: ignore[no-untyped-def]
-    """Component of each vertex, int32 (V,), numbered by first vertex, and their number.
-
-    Vertices that no face uses form components of their own.
-    """
-    parent = np.arange(count).astype(np.int32)
-    for f in range(faces.shape[0]):
-        a = _root(parent, faces[f, 0])
-        b = _root(parent, faces[f, 1])
-        if a < b:
-            parent[b] = a
-        elif b < a:
-            parent[a] = b
-            a = b
-        c = _root(parent, faces[f, 2])
-        if a < c:
-            parent[c] = a
-        else:
-            parent[a] = c
-    found = 0
-    for v in range(count):
-        if parent[v] == v:
-            parent[v] = found
-            found += 1
-        else:
-            parent[v] = parent[parent[v]]
-    return parent, found
+from preprocessing.frame import HALF_WIDTH
 
 
 @nb.njit(cache=True)
@@ -96,9 +60,9 @@ def windings(points, own, vertices, faces, component, weight, first_face, lookup
     n = lookup.shape[0]
     for p in nb.prange(points.shape[0]):
         x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        bx = min(max(int((x + 1.05) / width), 0), n - 1)
-        by = min(max(int((y + 1.05) / width), 0), n - 1)
-        for bz in range(min(max(int((z + 1.05) / width), 0), n - 1), n):
+        bx = min(max(int((x + HALF_WIDTH) / width), 0), n - 1)
+        by = min(max(int((y + HALF_WIDTH) / width), 0), n - 1)
+        for bz in range(min(max(int((z + HALF_WIDTH) / width), 0), n - 1), n):
             b = lookup[bx, by, bz]
             if b < 0:
                 continue

@@ -3,6 +3,7 @@
 import numpy as np
 
 from preprocessing.distance.queries import closest_points
+from preprocessing.half_edge_kernels import vertex_components
 from preprocessing.mesh import Mesh
 from preprocessing.solid import shell_kernels as kernels
 from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, spacing
@@ -24,7 +25,7 @@ def outer_shells(
     of it). What is left bounds the solid with every enclosed void filled. With `cavities_of`, the
     input in the same frame, voids that it bounds as cavities stay, and what floats in them.
     """
-    component, count = kernels.vertex_components(len(surface.vertices), surface.faces)
+    component, count = vertex_components(len(surface.vertices), surface.faces)
     volume, first = kernels.component_volumes(surface.vertices, surface.faces, component, count)
     points = np.einsum("c,fcx->fx", START, surface.vertices[surface.faces[first]])
 

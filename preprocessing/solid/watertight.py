@@ -8,11 +8,12 @@ import numpy as np
 
 from preprocessing.compiling import announce_compilation
 from preprocessing.distance.queries import unsigned_distance
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
 from preprocessing.solid import projection_kernels
 from preprocessing.solid.audit import offset_error, topology
 from preprocessing.solid.brick_kernels import triangle_records
-from preprocessing.solid.bricks import HALF_WIDTH, spacing
+from preprocessing.solid.bricks import spacing
 from preprocessing.solid.holes import fill, hole_filling, on_lid, smallest_tau
 from preprocessing.solid.isosurface import BrickSurface, extract_surface
 from preprocessing.solid.offset_field import TriangleBricks, offset_field, triangle_bricks

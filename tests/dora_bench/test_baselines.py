@@ -7,10 +7,10 @@ from dora_bench.baselines import truncated_grid
 from dora_bench.models import resolve_model
 from dora_bench.protocol import ShapeInput
 from preprocessing.distance.queries import require_closed, signed_distance, unsigned_distance
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import MeshError
 from preprocessing.points.sampling import sample_surface
 from preprocessing.shapes import box, torus
-from preprocessing.solid.bricks import HALF_WIDTH
 
 SHAPE = ShapeInput("torus", torus().mesh)
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from preprocessing import shapes
+from preprocessing.half_edges import count_components, duplicate_faces, edge_faults
 from preprocessing.looking.inspect import (
     MeshReport,
     SampleReport,
@@ -20,7 +21,6 @@ from preprocessing.looking.inspect import (
     inspect_mesh,
 )
 from preprocessing.mesh import Mesh, MeshError, normalise, save_mesh
-from preprocessing.mesh_faults import count_components, duplicate_faces, edge_faults
 from preprocessing.points.layouts import write_npz
 from preprocessing.points.samples import read_sample, write_sample
 from preprocessing.points.sampling import sample_shape

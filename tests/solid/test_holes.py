@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dora_bench.mini_suite import packaged_meshes
+from preprocessing import memory
 from preprocessing.mesh import Mesh, MeshError, load_mesh
 from preprocessing.shapes import cup, sphere
-from preprocessing.solid import holes
 from preprocessing.solid.holes import hole_filling, smallest_tau
 from preprocessing.solid.watertight import make_watertight
 
@@ -56,7 +56,7 @@ def test_a_radius_within_the_shell_is_refused() -> None:
 
 
 def test_a_grid_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holes, "available_memory", lambda: 100_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000)
     with pytest.raises(MeshError, match=r"holes of radius 0\.55 would need .* larger radius"):
         hole_filling(open_ball(), 0.55, EPS)
 

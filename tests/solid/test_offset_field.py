@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_offset import plain_distance
 
+from preprocessing import memory
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.shapes import box
-from preprocessing.solid import offset_field as module
 from preprocessing.solid.bricks import brick_lookup, bricks_per_axis, grid_points, spacing
 from preprocessing.solid.offset_field import offset_field, triangle_bricks
 
@@ -85,7 +85,7 @@ def test_thread_count_changes_no_byte() -> None:
 def test_a_run_that_would_not_fit_is_refused_with_an_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
     with pytest.raises(MeshError, match=r"needs? about .* GB .* would fit") as caught:
         triangle_bricks(box().mesh, 512, 2 / 512)
     assert caught.value.reason == "memory"

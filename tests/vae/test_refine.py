@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from preprocessing.solid.bricks import HALF_WIDTH, BrickField, grid_points, spacing
+from preprocessing.frame import HALF_WIDTH
+from preprocessing.solid.bricks import BrickField, grid_points, spacing
 from preprocessing.solid.isosurface import extract_isosurface, open_neighbours
 from vae.refine import FieldError, Level, corner_keys, read_field, upsampled
 

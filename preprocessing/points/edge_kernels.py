@@ -1,4 +1,4 @@
-"""Compiled loops of the salient edges: match half-edges, look across slivers, measure angles.
+"""Compiled loops of the salient edges: look across slivers, measure angles.
 
 Half-edge h = 3 f + k runs from corner k of face f to corner k + 1.
 """
@@ -6,74 +6,7 @@ Half-edge h = 3 f + k runs from corner k of face f to corner k + 1.
 import numba
 import numpy as np
 
-BOUNDARY, NONMANIFOLD, COLLAPSED = -1, -2, -3
 LONGEST_WALK = 64  # slivers crossed one after the other before an edge is left out
-
-
-@numba.njit(cache=True, nogil=True)
-def match_half_edges(faces, vertex_count):  # type: ignore[no-untyped-def]
-    """The half-edge on the other side of each, and counts of odd edges.
-
-    Returns (mates int64 (3F,), boundary edges, non-manifold edges, unbalanced edges: those that
-    faces do not run along equally often in both directions). A mate is a half-edge, or
-    BOUNDARY for an edge of one face, NONMANIFOLD for one of three or more, COLLAPSED for the
-    half-edges of a face that names a vertex twice: such a face takes no part.
-    """
-    halves = 3 * len(faces)
-    mates = np.full(halves, COLLAPSED, np.int64)
-    lower = np.empty(halves, np.int64)
-    upper = np.empty(halves, np.int64)
-    starts = np.zeros(vertex_count + 1, np.int64)
-    for f in range(len(faces)):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        if a == b or b == c or c == a:
-            lower[3 * f : 3 * f + 3] = -1
-            continue
-        for k in range(3):
-            first, second = faces[f, k], faces[f, (k + 1) % 3]
-            lower[3 * f + k], upper[3 * f + k] = min(first, second), max(first, second)
-            starts[min(first, second) + 1] += 1
-    for v in range(vertex_count):
-        starts[v + 1] += starts[v]
-    grouped = np.empty(starts[vertex_count], np.int64)
-    fill = starts.copy()
-    for h in range(halves):
-        if lower[h] >= 0:
-            grouped[fill[lower[h]]] = h
-            fill[lower[h]] += 1
-
-    boundary = nonmanifold = unbalanced = 0
-    for v in range(vertex_count):
-        group = grouped[starts[v] : starts[v + 1]]
-        if len(group) > 64:
-            group[:] = group[np.argsort(upper[group], kind="mergesort")]
-        else:
-            for i in range(1, len(group)):
-                moved, j = group[i], i - 1
-                while j >= 0 and upper[group[j]] > upper[moved]:
-                    group[j + 1] = group[j]
-                    j -= 1
-                group[j + 1] = moved
-        i = 0
-        while i < len(group):
-            j = i + 1
-            while j < len(group) and upper[group[j]] == upper[group[i]]:
-                j += 1
-            balance = 0
-            for k in range(i, j):
-                forward = faces[group[k] // 3, group[k] % 3] == v
-                balance += 1 if forward else -1
-            unbalanced += balance != 0
-            if j - i == 2:
-                mates[group[i]], mates[group[i + 1]] = group[i + 1], group[i]
-            else:
-                code = BOUNDARY if j - i == 1 else NONMANIFOLD
-                boundary += code == BOUNDARY
-                nonmanifold += code == NONMANIFOLD
-                for k in range(i, j):
-                    mates[group[k]] = code
-            i = j
-    return mates, boundary, nonmanifold, unbalanced
 
 
 @numba.njit(cache=True, nogil=True)
