@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from preprocessing.formats.polygons import triangulate
 from preprocessing.half_edges import edge_faults
 from preprocessing.mesh import (
     SUFFIXES,
@@ -205,25 +204,6 @@ def test_a_mesh_error_travels_between_processes() -> None:
 def test_suffixes_are_lower_case_and_include_what_is_written() -> None:
     assert set(WRITERS) < set(SUFFIXES)
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in SUFFIXES)
-
-
-@given(
-    st.integers(3, 9),
-    st.floats(0.3, 1.0),
-    st.integers(0, 8),
-)
-def test_polygons_with_one_dent_are_cut_without_a_fold(corners, depth, dent) -> None:
-    """The triangles of a polygon have its area exactly, so none folds over."""
-    turn = 2 * np.pi * np.arange(corners) / corners
-    places = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])
-    if corners > 3:
-        places[dent % corners] *= depth * np.cos(np.pi / corners)
-    faces = triangulate(places, np.arange(corners), np.array([corners]))
-    a, b, c = places[faces].transpose(1, 0, 2)
-    areas = np.cross(b - a, c - a)[:, 2] / 2
-    x, y = places[:, 0], places[:, 1]
-    assert (areas > -1e-12).all()
-    assert np.isclose(areas.sum(), (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
 
 
 def test_every_real_mesh_has_the_faces_it_is_listed_with(meshes_dir: Path) -> None:
