@@ -7,6 +7,7 @@ _HOME = {
     "VAEConfig": "config",
     "DoraVAE": "model",
     "Posterior": "model",
+    "load_published": "model",
     "reconstruct": "reconstruction",
 }
 __all__ = sorted(_HOME)

@@ -127,9 +127,9 @@ def infer_config(tensors: Mapping[str, Tensor], heads: int | None, path: Path) -
         raise CheckpointError(f"{path}: {error}; give heads=") from error
 
 
-def count_blocks(tensors: Iterable[str], stem: str) -> int:
+def count_blocks(tensors: Iterable[str], stem: str, blocks: str = "resblocks") -> int:
     """One more than the highest block number under `stem`."""
-    pattern = re.compile(re.escape(stem) + r"\.resblocks\.(\d+)\.")
+    pattern = re.compile(re.escape(f"{stem}.{blocks}") + r"\.(\d+)\.")
     numbers = [int(match[1]) for name in tensors if (match := pattern.match(name))]
     return max(numbers, default=-1) + 1
 

@@ -17,7 +17,7 @@ class ConfigError(ValueError):
 class ModelConfig:
     """Sizes and the meaning of the output; everything needed to rebuild the module.
 
-    `truncation`: under tsdf a logit of 1 stands for this distance (normalised frame).
+    `truncation`: under tsdf a logit of 1 stands for this distance (normalised frame); 0: unknown.
     """
 
     width: int = 768

@@ -28,7 +28,7 @@ from preprocessing.points.samples import Sample
 from preprocessing.points.sampling import salient_cloud, sample_surface
 from preprocessing.seeds import generator
 from vae.checkpoint import weights_hash
-from vae.model import DoraVAE, Posterior, split_tokens
+from vae.model import DoraVAE, Posterior, split_tokens, subset_queries
 
 Draw = Literal["mean", "sample"]
 BASE = 32768  # points of each cloud drawn from a mesh, the published count
@@ -72,15 +72,18 @@ class TokenSource:
         angle: float = 15.0,
         seed: int = 0,
         item_id: str = "",
+        points: int = BASE,
     ) -> None:
         """shape: a sample, or a watertight mesh in the normalised frame to draw clouds from.
 
         mesh: where a sample's denser clouds come from. angle, seed, item_id: of such clouds; a
-        sample brings its own.
+        sample brings its own. points: of each cloud of a mesh, where tokens do not ask for more.
         """
         self.mesh = shape if isinstance(shape, Mesh) else mesh
         self.angle, self.seed, self.item_id = angle, seed, item_id
+        self.points = points
         self.drawn: dict[int, Clouds] = {}
+        self.scattered: dict[int, np.ndarray] = {}
         self.base: Clouds | None = None
         if isinstance(shape, Sample):
             self.angle = float(shape.metadata.get("angle", angle))
@@ -102,7 +105,7 @@ class TokenSource:
                 f"{tokens} tokens need more points than this sample holds: at most {most} are "
                 "possible without the mesh; give the mesh, or sample with more --points"
             )
-        count = BASE
+        count = self.points
         while self.draw(count).most_tokens < tokens:
             count *= 2
         return self.draw(count)
@@ -125,6 +128,22 @@ class TokenSource:
             ).astype(np.float32)
             self.drawn[count] = Clouds(coarse, sharp, np.arange(count), np.arange(len(sharp)))
         return self.drawn[count]
+
+    def scatter(self, count: int) -> np.ndarray:
+        """`count` random surface points with normals, float32 (count,6), for models of one cloud.
+
+        Raises LatentsError for a sample without its mesh: its clouds are farthest points.
+        """
+        if self.mesh is None:
+            raise LatentsError(
+                f"this model takes {count} random points of the surface, which a sample does not "
+                "hold: give the mesh"
+            )
+        if count not in self.scattered:
+            stage = generator(self.seed, self.item_id, f"scatter {count}")
+            points, normals, _ = sample_surface(self.mesh, count, stage)
+            self.scattered[count] = np.concatenate([points, normals], axis=1).astype(np.float32)
+        return self.scattered[count]
 
 
 @dataclass(frozen=True)
@@ -172,26 +191,54 @@ def encode_shape(
     it takes a second of a large model. Raises LatentsError when the points do not suffice.
     """
     check_draw(posterior)
-    source = shape if isinstance(shape, TokenSource) else TokenSource(shape, seed=seed)
-    clouds = source.clouds(tokens)
-    rows = clouds.rows(tokens)
-    device = model.device
-    found: Posterior = model.encode(
-        torch.tensor(clouds.coarse)[None].to(device),
-        torch.tensor(clouds.sharp)[None].to(device),
-        query_index=(batched(rows[0], device), batched(rows[1], device)),
-    )
-    positions = np.concatenate([clouds.coarse[rows[0], :3], clouds.sharp[rows[1], :3]])
+    source = shape
+    if not isinstance(source, TokenSource):
+        source = TokenSource(source, seed=seed, points=model.variant.points)
+    encode = encode_cloud if model.variant.clouds == 1 else encode_clouds
+    found, positions, salient = encode(model, source, tokens)
     return Latents(
         mean=found.mean[0].float().cpu(),
         logvar=found.logvar[0].float().cpu(),
         positions=torch.tensor(positions),
-        salient=len(rows[1]),
+        salient=salient,
         draw=posterior,
         seed=seed,
         model_hash=model_hash or weights_hash(model),
         item_id=source.item_id,
     )
+
+
+def encode_clouds(
+    model: DoraVAE, source: TokenSource, tokens: int
+) -> tuple[Posterior, np.ndarray, int]:
+    """Posterior, positions (T,3) and the number of salient tokens of a model of two clouds."""
+    clouds = source.clouds(tokens)
+    rows = clouds.rows(tokens)
+    device = model.device
+    found = model.encode(
+        torch.tensor(clouds.coarse)[None].to(device),
+        torch.tensor(clouds.sharp)[None].to(device),
+        query_index=(batched(rows[0], device), batched(rows[1], device)),
+    )
+    positions = np.concatenate([clouds.coarse[rows[0], :3], clouds.sharp[rows[1], :3]])
+    return found, positions, len(rows[1])
+
+
+def encode_cloud(
+    model: DoraVAE, source: TokenSource, tokens: int
+) -> tuple[Posterior, np.ndarray, int]:
+    """The same for a model of one cloud, in its frame; a sharp flag is 0, as published."""
+    if tokens < 1:
+        raise LatentsError(f"tokens must be at least 1, not {tokens}")
+    variant, device = model.variant, model.device
+    cloud = source.scatter(max(variant.points, tokens))
+    draw = generator(source.seed, source.item_id, f"queries {tokens}")
+    rows = subset_queries(cloud[:, :3], tokens, variant.per_token, draw)
+    flags = np.zeros((len(cloud), max(0, variant.features - 3)), np.float32)
+    features = np.concatenate([cloud[:, 3:], flags], axis=1)[:, : variant.features]
+    points = np.concatenate([cloud[:, :3] * np.float32(variant.frame), features], axis=1)
+    found = model.encode(torch.tensor(points)[None].to(device), query_index=batched(rows, device))
+    return found, cloud[rows, :3], 0
 
 
 def check_draw(name: str) -> Draw:

@@ -1,8 +1,8 @@
-"""The Dora-VAE: two point clouds in, any number of latent tokens, a field of any query points out.
+"""The Dora-VAE: point clouds in, any number of latent tokens, a field of any query points out.
 
 Notable:
 - Parameters bear the published names, so a published state dict loads without a mapping.
-- q, k and v of a head lie side by side in the fused projections (head-major), not all q first.
+- The other published vecset VAEs are the same model with another `Variant`.
 - Tokens have no positional encoding: what a latent knows of its place is in its feature.
 - The decoder's keys and values depend on the latents only; `keys` computes them once per shape.
 - Numbers from a file or from NumPy are copied into torch's own memory: the last bit of a matrix
@@ -11,27 +11,26 @@ Notable:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from preprocessing.points.fps import farthest_points
-from vae.checkpoint import WEIGHTS, check_names, read_weights
+from preprocessing.seeds import generator
+from vae.blocks import CrossBlock, Keys, SelfBlocks, fourier_embedding, recompute
+from vae.checkpoint import WEIGHTS, CheckpointError, check_names, read_weights
 from vae.config import ModelConfig
-
-
-class Keys(NamedTuple):
-    """Keys and values of data to attend to, each (B,heads,T,channels)."""
-
-    key: Tensor
-    value: Tensor
+from vae.published.families import FAMILIES, family_name
+from vae.published.files import find_config, find_weights, read_config_file, read_tensors_of
+from vae.published.hub import locate
+from vae.published.layout import gathered, published_shapes, renamed
+from vae.published.settings import read_settings
+from vae.variant import DORA, Variant
 
 
 @dataclass(frozen=True)
@@ -57,156 +56,43 @@ class Posterior:
         return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean(dim=(1, 2))
 
 
-def fourier_embedding(xyz: Tensor, octaves: int) -> Tensor:
-    """(...,3) -> (..., 3 + 6 * octaves): xyz, then sines, then cosines of xyz * 2^k, without pi."""
-    frequencies = 2.0 ** torch.arange(octaves, dtype=xyz.dtype, device=xyz.device)
-    angles = (xyz[..., None] * frequencies).flatten(-2)
-    return torch.cat([xyz, angles.sin(), angles.cos()], dim=-1)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head attention of tokens among themselves, (B,T,width) -> (B,T,width)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.c_qkv = nn.Linear(width, 3 * width, bias=False)
-        self.c_proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = split_heads(self.c_qkv(x), self.heads).chunk(3, dim=-1)
-        return self.c_proj(merge_heads(functional.scaled_dot_product_attention(q, k, v)))
-
-
-class CrossAttention(nn.Module):
-    """Multi-head attention from (B,Q,width) onto data (B,N,width)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.c_q = nn.Linear(width, width, bias=False)
-        self.c_kv = nn.Linear(width, 2 * width, bias=False)
-        self.c_proj = nn.Linear(width, width)
-
-    def keys(self, data: Tensor) -> Keys:
-        """What the data contributes; reusable for any number of query chunks."""
-        return Keys(*split_heads(self.c_kv(data), self.heads).chunk(2, dim=-1))
-
-    def forward(self, x: Tensor, keys: Keys) -> Tensor:
-        q = split_heads(self.c_q(x), self.heads)
-        return self.c_proj(merge_heads(functional.scaled_dot_product_attention(q, *keys)))
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(B,T,heads * channels) -> (B,heads,T,channels)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def merge_heads(x: Tensor) -> Tensor:
-    """(B,heads,T,channels) -> (B,T,heads * channels)."""
-    return x.transpose(1, 2).flatten(2)
-
-
-class Mlp(nn.Module):
-    """Two layers with GELU, four times the width between them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.c_fc = nn.Linear(width, 4 * width)
-        self.c_proj = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(functional.gelu(self.c_fc(x)))
-
-
-class SelfBlock(nn.Module):
-    """Pre-norm self-attention and MLP, both residual."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.attn = SelfAttention(width, heads)
-        self.ln_1 = nn.LayerNorm(width)
-        self.mlp = Mlp(width)
-        self.ln_2 = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.ln_1(x))
-        return x + self.mlp(self.ln_2(x))
-
-
-class CrossBlock(nn.Module):
-    """Pre-norm cross-attention and MLP, both residual in the queries."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.attn = CrossAttention(width, heads)
-        self.ln_1 = nn.LayerNorm(width)
-        self.ln_2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width)
-        self.ln_3 = nn.LayerNorm(width)
-
-    def keys(self, data: Tensor) -> Keys:
-        return self.attn.keys(self.ln_2(data))
-
-    def forward(self, x: Tensor, keys: Keys | None, present: Tensor | None = None) -> Tensor:
-        """`keys` None: nothing to attend to. `present` bool (B,): the same for some of a batch."""
-        if keys is not None:
-            attended = self.attn(self.ln_1(x), keys)
-            if present is not None:
-                attended = attended * present[:, None, None].to(attended.dtype)
-            x = x + attended
-        return x + self.mlp(self.ln_3(x))
-
-
-class SelfBlocks(nn.Module):
-    """A stack of self-attention blocks."""
-
-    def __init__(self, width: int, heads: int, layers: int) -> None:
-        super().__init__()
-        self.resblocks = nn.ModuleList(SelfBlock(width, heads) for _ in range(layers))
-
-    def forward(self, x: Tensor, checkpointing: bool) -> Tensor:
-        for block in self.resblocks:
-            x = recompute(block, x) if checkpointing else block(x)
-        return x
-
-
-def recompute(function: Callable[..., Tensor], *inputs: object) -> Tensor:
-    """Run `function` and keep only its inputs for the backward pass."""
-    return checkpoint(function, *inputs, use_reentrant=False)
-
-
 class Encoder(nn.Module):
     """Point clouds to token features: cross-attention onto each, summed, then self-attention."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, variant: Variant = DORA) -> None:
         super().__init__()
-        width, heads = config.width, config.heads
-        self.octaves = config.octaves
-        channels = 6 + 6 * config.octaves
+        width, heads, style = config.width, config.heads, variant.style
+        self.octaves, self.base = config.octaves, variant.base
+        channels = 3 + 6 * config.octaves + variant.features
         self.input_proj = nn.Linear(channels, width)
-        self.input_proj1 = nn.Linear(channels, width)
-        self.cross_attn = CrossBlock(width, heads)
-        self.cross_attn1 = CrossBlock(width, heads)
-        self.self_attn = SelfBlocks(width, heads, config.encoder_layers)
-        self.ln_post = nn.LayerNorm(width)
+        if variant.clouds == 2:
+            self.input_proj1 = nn.Linear(channels, width)
+        self.cross_attn = CrossBlock(width, heads, style)
+        if variant.clouds == 2:
+            self.cross_attn1 = CrossBlock(width, heads, style)
+        self.self_attn = SelfBlocks(width, heads, config.encoder_layers, style)
+        self.ln_post = final_norm(width, variant.post_eps, variant.encoder_norm)
 
     def embed(self, points: Tensor) -> Tensor:
-        """Positions and normals (B,N,6) to channels (B,N,54)."""
-        return torch.cat([fourier_embedding(points[..., :3], self.octaves), points[..., 3:]], -1)
+        """Positions and features (B,N,3+F) to channels (B,N,51+F)."""
+        embedded = fourier_embedding(points[..., :3], self.octaves, self.base)
+        return torch.cat([embedded, points[..., 3:]], -1)
 
     def forward(
         self,
         coarse: Tensor,
-        sharp: Tensor,
+        sharp: Tensor | None,
         rows: Tensor,
         sharp_present: Tensor | None,
         checkpointing: bool,
     ) -> Tensor:
-        """Token features (B,T,width). rows int64 (B,T): of coarse, then (from N on) of sharp."""
+        """Token features (B,T,width). rows int64 (B,T): of coarse, then (from N on) of sharp.
+
+        sharp None: a model of one cloud.
+        """
         coarse_data = self.input_proj(self.embed(coarse))
         coarse_keys = self.cross_attn.keys(coarse_data)
-        if sharp.shape[1] > 0:
+        if sharp is not None and sharp.shape[1] > 0:
             sharp_data = self.input_proj1(self.embed(sharp))
             sharp_keys = self.cross_attn1.keys(sharp_data)
             queries = take_rows(torch.cat([coarse_data, sharp_data], dim=1), rows)
@@ -217,11 +103,18 @@ class Encoder(nn.Module):
         # nothing, and the layers that follow see the scale they were trained at.
         if checkpointing:
             x = recompute(self.cross_attn, queries, coarse_keys)
-            x = x + recompute(self.cross_attn1, queries, sharp_keys, sharp_present)
+            if sharp is not None:
+                x = x + recompute(self.cross_attn1, queries, sharp_keys, sharp_present)
         else:
             x = self.cross_attn(queries, coarse_keys)
-            x = x + self.cross_attn1(queries, sharp_keys, sharp_present)
+            if sharp is not None:
+                x = x + self.cross_attn1(queries, sharp_keys, sharp_present)
         return self.ln_post(self.self_attn(x, checkpointing))
+
+
+def final_norm(width: int, eps: float, wanted: bool) -> nn.Module:
+    """The LayerNorm that ends a stack, or nothing where a variant has none."""
+    return nn.LayerNorm(width, eps=eps) if wanted else nn.Identity()
 
 
 def take_rows(data: Tensor, index: Tensor) -> Tensor:
@@ -232,41 +125,59 @@ def take_rows(data: Tensor, index: Tensor) -> Tensor:
 class Decoder(nn.Module):
     """Query positions and latents to one logit per position."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, variant: Variant = DORA) -> None:
         super().__init__()
-        self.octaves = config.octaves
-        self.query_proj = nn.Linear(3 + 6 * config.octaves, config.width)
-        self.cross_attn_decoder = CrossBlock(config.width, config.heads)
-        self.ln_post = nn.LayerNorm(config.width)
-        self.output_proj = nn.Linear(config.width, 1)
+        latents = variant.decoder_width or config.width
+        width, heads = latents // variant.query_shrink, config.heads // variant.query_shrink
+        # The published decoder without its last norm has no norms of heads either.
+        normed = variant.style.head_norm and variant.decoder_norm
+        style = replace(variant.style, head_norm=normed, expansion=variant.query_expansion)
+        self.octaves, self.base = config.octaves, variant.base
+        self.query_proj = nn.Linear(3 + 6 * config.octaves, width)
+        self.latents_proj = nn.Linear(latents, width) if variant.query_shrink > 1 else None
+        self.cross_attn_decoder = CrossBlock(width, heads, style)
+        self.ln_post = final_norm(width, variant.post_eps, variant.decoder_norm)
+        self.output_proj = nn.Linear(width, 1)
+
+    def keys(self, latents: Tensor) -> Keys:
+        """Keys and values of latents (B,T,width)."""
+        if self.latents_proj is not None:
+            latents = self.latents_proj(latents)
+        return self.cross_attn_decoder.keys(latents)
 
     def forward(self, keys: Keys, xyz: Tensor) -> Tensor:
-        x = self.query_proj(fourier_embedding(xyz, self.octaves))
+        x = self.query_proj(fourier_embedding(xyz, self.octaves, self.base))
         return self.output_proj(self.ln_post(self.cross_attn_decoder(x, keys))).squeeze(-1)
 
 
 class DoraVAE(nn.Module):
     """The model. `checkpointing` trades a second forward pass for the memory of activations."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, variant: Variant = DORA) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.variant = config, variant
         self.checkpointing = False
-        self.encoder = Encoder(config)
+        width = variant.decoder_width or config.width
+        self.encoder = Encoder(config, variant)
         self.pre_kl = nn.Linear(config.width, 2 * config.embed)
-        self.post_kl = nn.Linear(config.embed, config.width)
-        self.transformer = SelfBlocks(config.width, config.heads, config.decoder_layers)
-        self.decoder = Decoder(config)
+        self.post_kl = nn.Linear(config.embed, width)
+        self.transformer = SelfBlocks(width, config.heads, config.decoder_layers, variant.style)
+        self.decoder = Decoder(config, variant)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, *, heads: int | None = None) -> DoraVAE:
-        """The model of a run folder, a .safetensors file or a published .ckpt, ready to evaluate.
+    def from_pretrained(
+        cls, name: str | Path, *, heads: int | None = None, accept_licence: bool = False
+    ) -> DoraVAE:
+        """The model of a run folder, a .safetensors file, a published .ckpt, or a name.
 
-        heads: the head count of a .ckpt that does not say it (vae/checkpoint.py states the rule
-        that holds without). Weights become float32. Raises CheckpointError naming every missing,
-        extra and misshapen tensor.
+        name: also `dora-tiny` (in the box), FAMILY:PATH (see `load_published`) or FAMILY, fetched
+        from the hub once; accept_licence where its licence asks for it. heads: the head count of a
+        .ckpt that does not say it (vae/checkpoint.py states the rule that holds without). Weights
+        become float32. Raises CheckpointError naming every missing, extra and misshapen tensor.
         """
-        path = Path(path)
+        family, path = locate(name, accept_licence=accept_licence)
+        if family is not None:
+            return cls.from_published(family, path)
         if path.is_dir():
             path = path / WEIGHTS
         tensors, config = read_weights(path, heads=heads)
@@ -278,6 +189,22 @@ class DoraVAE(nn.Module):
         model.load_state_dict(owned, assign=True)
         return model.requires_grad_(True).eval()
 
+    @classmethod
+    def from_published(
+        cls, family: str, path: str | Path, settings: Mapping[str, Any] | None = None
+    ) -> DoraVAE:
+        """As `load_published`."""
+        weights = find_weights(Path(path))
+        tensors = renamed(family, read_tensors_of(weights))
+        given = find_config(weights) if settings is None else settings
+        config, variant = read_settings(family, tensors, given)
+        with torch.device("meta"):
+            model = cls(config, variant)
+        state, layers = model.state_dict(), config.decoder_layers
+        check_names(tensors, published_shapes(family, state, layers), weights)
+        model.load_state_dict(gathered(family, tensors, state, layers), assign=True)
+        return model.requires_grad_(True).eval()
+
     @property
     def device(self) -> torch.device:
         return self.pre_kl.weight.device
@@ -285,28 +212,53 @@ class DoraVAE(nn.Module):
     def encode(
         self,
         coarse: Tensor,
-        sharp: Tensor,
+        sharp: Tensor | None = None,
         tokens: int | None = None,
         *,
-        query_index: tuple[Tensor, Tensor] | None = None,
+        query_index: Tensor | tuple[Tensor, Tensor] | None = None,
+        seed: int = 0,
     ) -> Posterior:
         """The posterior of every token, from points with normals.
 
         coarse (B,N,6), sharp (B,M,6): positions in the normalised frame and unit normals; M = 0
-        means no salient edge. tokens: how many, T; half from each cloud, chosen by farthest point
-        sampling from row 0 (odd T: one more from coarse; M = 0: all from coarse). query_index:
-        the rows instead, two int64 tensors (B,Tc), (B,Ts).
-        Raises ValueError when a cloud holds fewer points than tokens are asked of it.
+        means no salient edge. A variant of one cloud takes `coarse` alone, with its own features
+        (B,N,3+F), positions in its own frame. tokens: how many, T, of the queries that
+        `choose_queries` takes from two clouds, `draw_queries` with `seed` from one. query_index:
+        the rows instead, two int64 tensors (B,Tc), (B,Ts), or one (B,T) of one cloud.
+        Raises ValueError for clouds that the variant does not take, and when a cloud holds fewer
+        points than tokens are asked of it.
         """
+        self.check_clouds(coarse, sharp)
         if query_index is None:
             if tokens is None:
-                raise ValueError("give tokens=T or query_index=(coarse rows, sharp rows)")
-            query_index = choose_queries(coarse, sharp, tokens)
+                raise ValueError("give tokens=T or query_index=rows")
+            if sharp is None:
+                query_index = draw_queries(coarse, tokens, self.variant.per_token, seed)
+            else:
+                query_index = choose_queries(coarse, sharp, tokens)
+        if isinstance(query_index, Tensor):
+            return self.posterior(coarse, sharp, query_index)
         rows = torch.cat([query_index[0], query_index[1] + coarse.shape[1]], dim=1)
         return self.posterior(coarse, sharp, rows)
 
+    def check_clouds(self, coarse: Tensor, sharp: Tensor | None) -> None:
+        """Raise ValueError unless the clouds are as many and as wide as the variant has them."""
+        if (sharp is None) != (self.variant.clouds == 1):
+            wants = "two clouds, uniform and salient (M = 0 for no edge)"
+            raise ValueError(f"encode takes {wants if sharp is None else 'one cloud of points'}")
+        channels = 3 + self.variant.features
+        for cloud in (coarse,) if sharp is None else (coarse, sharp):
+            if cloud.ndim != 3 or cloud.shape[-1] != channels:
+                raise ValueError(
+                    f"points have the shape (B, N, {channels}), not {tuple(cloud.shape)}"
+                )
+
     def posterior(
-        self, coarse: Tensor, sharp: Tensor, rows: Tensor, sharp_present: Tensor | None = None
+        self,
+        coarse: Tensor,
+        sharp: Tensor | None,
+        rows: Tensor,
+        sharp_present: Tensor | None = None,
     ) -> Posterior:
         """As `encode`, from rows int64 (B,T) of the coarse cloud and, from N on, the sharp one.
 
@@ -323,7 +275,7 @@ class DoraVAE(nn.Module):
 
     def keys(self, latents: Tensor) -> Keys:
         """What `query` needs of latents (B,T,width): compute once when querying in chunks."""
-        return self.decoder.cross_attn_decoder.keys(latents)
+        return self.decoder.keys(latents)
 
     def query(self, latents: Tensor | Keys, xyz: Tensor) -> Tensor:
         """The field at xyz (B,Q,3): logits (B,Q), positive inside.
@@ -332,13 +284,15 @@ class DoraVAE(nn.Module):
         """
         keys = latents if isinstance(latents, Keys) else self.keys(latents)
         if self.checkpointing and torch.is_grad_enabled():
-            return recompute(self.decoder, keys, xyz)
-        return self.decoder(keys, xyz)
+            logits = recompute(self.decoder, keys, xyz)
+        else:
+            logits = self.decoder(keys, xyz)
+        return -logits if self.variant.negated else logits
 
     def forward(
         self,
         coarse: Tensor,
-        sharp: Tensor,
+        sharp: Tensor | None,
         rows: Tensor,
         xyz: Tensor,
         *,
@@ -354,6 +308,27 @@ class DoraVAE(nn.Module):
         if noise is not None:
             z = z + torch.exp(0.5 * posterior.logvar) * noise
         return self.query(self.decode(z), xyz), posterior
+
+
+def load_published(
+    family: str, path: str | Path, config: Mapping[str, Any] | str | Path | None = None
+) -> DoraVAE:
+    """A published model of another project, or Dora's, ready to evaluate.
+
+    family: dora, hunyuan3d-2.1, triposg, step1x-3d or craftsman. path: a .safetensors, a pickle of
+    tensors, or a folder that holds one (or whose `vae` does). config: the published settings, a
+    dict or a JSON file; None takes the JSON beside the weights, else what shapes and the family
+    tell. Weights become float32. Raises CheckpointError naming every missing, unknown and
+    misshapen tensor, and settings that make another network.
+    """
+    known = family_name(family)
+    if known is None:
+        raise CheckpointError(f"no family {family!r}; there are {', '.join(FAMILIES)}")
+    if isinstance(config, (str, Path)):
+        config = read_config_file(Path(config))
+    if known == "dora" and config is None:
+        return DoraVAE.from_pretrained(path)
+    return DoraVAE.from_published(known, path, config)
 
 
 def split_tokens(tokens: int, sharp_points: int) -> tuple[int, int]:
@@ -382,3 +357,31 @@ def choose_queries(coarse: Tensor, sharp: Tensor, tokens: int) -> tuple[Tensor, 
         index = np.stack(chosen) if chosen else np.zeros((len(positions), 0), np.int64)
         rows.append(torch.from_numpy(index).to(cloud.device))
     return rows[0], rows[1]
+
+
+def draw_queries(cloud: Tensor, tokens: int, per_token: int, seed: int = 0) -> Tensor:
+    """Rows of one cloud (B,N,C): farthest points of a random subset, int64 (B,T).
+
+    The subset holds `per_token` points a token, or all where the cloud has no more, drawn without
+    replacement from (seed, place in the batch); per_token 0: the whole cloud, from row 0.
+    Raises ValueError when the cloud holds fewer points than tokens.
+    """
+    if not 1 <= tokens <= cloud.shape[1]:
+        raise ValueError(f"{tokens} tokens: give from 1 to the cloud's {cloud.shape[1]} points")
+    positions = cloud[..., :3].detach().cpu().numpy()
+    rows = [
+        subset_queries(item, tokens, per_token, generator(seed, str(place), "queries"))
+        for place, item in enumerate(positions)
+    ]
+    return torch.from_numpy(np.stack(rows)).to(cloud.device)
+
+
+def subset_queries(
+    positions: np.ndarray, tokens: int, per_token: int, draw: np.random.Generator
+) -> np.ndarray:
+    """As `draw_queries`, for positions (N,3) of one item: int64 (T,)."""
+    subset = min(per_token * tokens, len(positions)) if per_token else 0
+    if not subset:
+        return farthest_points(positions, tokens)
+    pool = draw.choice(len(positions), subset, replace=False)
+    return pool[farthest_points(positions[pool], tokens)]

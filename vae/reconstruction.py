@@ -17,6 +17,7 @@ from vae.model import DoraVAE
 from vae.refine import Field, read_field
 
 CHUNK_BYTES = 256 * 2**20  # of activations per chunk of field queries
+OUTSIDE = np.float32(-1e-3)  # at most, where a network was never trained
 FLOATS_PER_QUERY = 20  # activations of the decoder per query and channel, measured upper bound
 
 
@@ -70,8 +71,8 @@ def decode_latents(model: DoraVAE, latents: Latents, resolution: int = 256) -> M
 
 def read_surface(model: DoraVAE, latents: Latents, resolution: int) -> tuple[Mesh, int]:
     """The zero surface of the decoded field and the number of field queries."""
-    unit = model.config.truncation if model.config.output == "tsdf" else None
-    bricks, queries = read_field(decoded_field(model, latents), resolution, unit=unit)
+    unit = model.config.truncation if model.config.output == "tsdf" else 0.0
+    bricks, queries = read_field(decoded_field(model, latents), resolution, unit=unit or None)
     if not len(bricks.bricks):
         raise MeshError("empty-surface", "the decoded field is nowhere inside: no surface")
     return extract_isosurface(bricks), queries
@@ -79,16 +80,25 @@ def read_surface(model: DoraVAE, latents: Latents, resolution: int) -> tuple[Mes
 
 @torch.inference_mode()
 def decoded_field(model: DoraVAE, latents: Latents) -> Field:
-    """The field of latents: positions float32 (Q,3) -> logits float32 (Q,), in chunks by memory."""
+    """The field of latents: positions float32 (Q,3) -> logits float32 (Q,), in chunks by memory.
+
+    Positions are in the normalised frame; what lies beyond the bound of a variant is outside.
+    """
     keys = model.keys(model.decode(latents.z[None].to(model.device)))
-    chunk = max(1024, CHUNK_BYTES // (4 * FLOATS_PER_QUERY * model.config.width))
+    variant = model.variant
+    width = variant.decoder_width or model.config.width
+    chunk = max(1024, CHUNK_BYTES // (4 * FLOATS_PER_QUERY * width))
 
     @torch.inference_mode()
     def field(points: np.ndarray) -> np.ndarray:
         values = np.empty(len(points), np.float32)
+        scaled = points if variant.frame == 1.0 else points * np.float32(variant.frame)
         for begin in range(0, len(points), chunk):
-            part = torch.tensor(points[begin : begin + chunk]).to(model.device)
+            part = torch.tensor(scaled[begin : begin + chunk]).to(model.device)
             values[begin : begin + chunk] = model.query(keys, part[None])[0].float().cpu().numpy()
+        if variant.bound:
+            beyond = np.abs(scaled).max(axis=1) > variant.bound
+            values[beyond] = np.minimum(values[beyond], OUTSIDE)
         return values
 
     return field

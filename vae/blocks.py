@@ -1,0 +1,180 @@
+"""The transformer blocks that all published vecset VAEs share; how they differ is `BlockStyle`.
+
+Notable:
+- Parameters bear the names most of the published files use, so those load without a mapping.
+- q, k and v of a head lie side by side in the fused projections (head-major), not all q first.
+- Keys and values depend on the data only; `keys` computes them once for any number of queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockStyle:
+    """What differs between blocks of one width.
+
+    bias: of the q, k and v projections. head_norm: LayerNorm of every head's q and k, of epsilon
+    `head_eps`. eps: of the other norms. expansion: of the MLP.
+    """
+
+    bias: bool = False
+    head_norm: bool = False
+    eps: float = 1e-5
+    head_eps: float = 1e-6
+    expansion: int = 4
+
+
+PLAIN = BlockStyle()
+
+
+class Keys(NamedTuple):
+    """Keys and values of data to attend to, each (B,heads,T,channels)."""
+
+    key: Tensor
+    value: Tensor
+
+
+def fourier_embedding(xyz: Tensor, octaves: int, base: float = 1.0) -> Tensor:
+    """(...,3) -> (..., 3 + 6 * octaves): xyz, then sines, then cosines of xyz * base * 2^k."""
+    frequencies = 2.0 ** torch.arange(octaves, dtype=xyz.dtype, device=xyz.device)
+    if base != 1.0:
+        frequencies = frequencies * base
+    angles = (xyz[..., None] * frequencies).flatten(-2)
+    return torch.cat([xyz, angles.sin(), angles.cos()], dim=-1)
+
+
+class HeadNorms(nn.Module):
+    """LayerNorms over the channels of one head, of the queries and of the keys."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.q_norm = nn.LayerNorm(channels, eps=eps)
+        self.k_norm = nn.LayerNorm(channels, eps=eps)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of tokens among themselves, (B,T,width) -> (B,T,width)."""
+
+    def __init__(self, width: int, heads: int, style: BlockStyle = PLAIN) -> None:
+        super().__init__()
+        self.heads = heads
+        self.c_qkv = nn.Linear(width, 3 * width, bias=style.bias)
+        self.c_proj = nn.Linear(width, width)
+        self.attention = HeadNorms(width // heads, style.head_eps) if style.head_norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = split_heads(self.c_qkv(x), self.heads).chunk(3, dim=-1)
+        if self.attention is not None:
+            q, k = self.attention.q_norm(q), self.attention.k_norm(k)
+        return self.c_proj(merge_heads(functional.scaled_dot_product_attention(q, k, v)))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention from (B,Q,width) onto data (B,N,width)."""
+
+    def __init__(self, width: int, heads: int, style: BlockStyle = PLAIN) -> None:
+        super().__init__()
+        self.heads = heads
+        self.c_q = nn.Linear(width, width, bias=style.bias)
+        self.c_kv = nn.Linear(width, 2 * width, bias=style.bias)
+        self.c_proj = nn.Linear(width, width)
+        self.attention = HeadNorms(width // heads, style.head_eps) if style.head_norm else None
+
+    def keys(self, data: Tensor) -> Keys:
+        """What the data contributes; reusable for any number of query chunks."""
+        key, value = split_heads(self.c_kv(data), self.heads).chunk(2, dim=-1)
+        return Keys(key if self.attention is None else self.attention.k_norm(key), value)
+
+    def forward(self, x: Tensor, keys: Keys) -> Tensor:
+        q = split_heads(self.c_q(x), self.heads)
+        if self.attention is not None:
+            q = self.attention.q_norm(q)
+        return self.c_proj(merge_heads(functional.scaled_dot_product_attention(q, *keys)))
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B,T,heads * channels) -> (B,heads,T,channels)."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B,heads,T,channels) -> (B,T,heads * channels)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class Mlp(nn.Module):
+    """Two layers with GELU, `expansion` times the width between them."""
+
+    def __init__(self, width: int, expansion: int = 4) -> None:
+        super().__init__()
+        self.c_fc = nn.Linear(width, expansion * width)
+        self.c_proj = nn.Linear(expansion * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c_proj(functional.gelu(self.c_fc(x)))
+
+
+class SelfBlock(nn.Module):
+    """Pre-norm self-attention and MLP, both residual."""
+
+    def __init__(self, width: int, heads: int, style: BlockStyle = PLAIN) -> None:
+        super().__init__()
+        self.attn = SelfAttention(width, heads, style)
+        self.ln_1 = nn.LayerNorm(width, eps=style.eps)
+        self.mlp = Mlp(width, style.expansion)
+        self.ln_2 = nn.LayerNorm(width, eps=style.eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class CrossBlock(nn.Module):
+    """Pre-norm cross-attention and MLP, both residual in the queries."""
+
+    def __init__(self, width: int, heads: int, style: BlockStyle = PLAIN) -> None:
+        super().__init__()
+        self.attn = CrossAttention(width, heads, style)
+        self.ln_1 = nn.LayerNorm(width, eps=style.eps)
+        self.ln_2 = nn.LayerNorm(width, eps=style.eps)
+        self.mlp = Mlp(width, style.expansion)
+        self.ln_3 = nn.LayerNorm(width, eps=style.eps)
+
+    def keys(self, data: Tensor) -> Keys:
+        return self.attn.keys(self.ln_2(data))
+
+    def forward(self, x: Tensor, keys: Keys | None, present: Tensor | None = None) -> Tensor:
+        """`keys` None: nothing to attend to. `present` bool (B,): the same for some of a batch."""
+        if keys is not None:
+            attended = self.attn(self.ln_1(x), keys)
+            if present is not None:
+                attended = attended * present[:, None, None].to(attended.dtype)
+            x = x + attended
+        return x + self.mlp(self.ln_3(x))
+
+
+class SelfBlocks(nn.Module):
+    """A stack of self-attention blocks."""
+
+    def __init__(self, width: int, heads: int, layers: int, style: BlockStyle = PLAIN) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(SelfBlock(width, heads, style) for _ in range(layers))
+
+    def forward(self, x: Tensor, checkpointing: bool) -> Tensor:
+        for block in self.resblocks:
+            x = recompute(block, x) if checkpointing else block(x)
+        return x
+
+
+def recompute(function: Callable[..., Tensor], *inputs: object) -> Tensor:
+    """Run `function` and keep only its inputs for the backward pass."""
+    return checkpoint(function, *inputs, use_reentrant=False)

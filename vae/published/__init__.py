@@ -1,0 +1,1 @@
+"""Published vecset VAEs: their files, layouts and settings, read into our own model."""

@@ -1,0 +1,77 @@
+"""Names of models become files: in the box, given with a family, or fetched from the hub."""
+
+import logging
+from pathlib import Path
+
+from preprocessing.files import sha256_file
+from vae.checkpoint import CheckpointError
+from vae.published.families import FAMILIES, Family, family_name
+
+BOXED = ("dora-tiny",)
+ASSETS = Path(__file__).parents[1] / "assets"
+log = logging.getLogger("vae")
+
+
+def locate(name: str | Path, *, accept_licence: bool = False) -> tuple[str | None, Path]:
+    """The family (None: our own formats) and the files that a model's name stands for.
+
+    name: a path; `dora-tiny`, which is in the box; FAMILY:PATH; or FAMILY alone, whose weights are
+    fetched once into the hub's cache. accept_licence: needed where a licence asks for more than
+    its notice. Raises CheckpointError when there is nothing of that name, or the hub is not there.
+    """
+    text = str(name)
+    if Path(name).exists():
+        return None, Path(name)
+    if text in BOXED:
+        return None, boxed(text)
+    stem, colon, rest = text.partition(":")
+    family = family_name(stem)
+    if family is None:
+        return None, Path(name)
+    path = Path(rest) if colon else fetch(family, text, accept_licence)
+    # Dora's own files say what they are: the reader of our own formats takes them.
+    return (None if family == "dora" else family), path
+
+
+def boxed(name: str) -> Path:
+    """The folder of a model that the package brings. Raises CheckpointError."""
+    path = ASSETS / name
+    if not path.is_dir():
+        raise CheckpointError(f"{name} is not in this installation (there is no {path})")
+    return path
+
+
+def fetch(family: str, name: str, accept_licence: bool) -> Path:
+    """The weights of a family from the hub's cache or the hub; prints licence and sha256.
+
+    Raises CheckpointError when a licence is not accepted, or the hub cannot be reached: then in
+    one line which file to bring where.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    facts = FAMILIES[family]
+    log.warning("%s: %s, licence %s (%s)", name, facts.files[0], facts.licence, facts.url)
+    if not (facts.permissive or accept_licence):
+        raise CheckpointError(
+            f"the weights of {name} are under the {facts.licence}; read it at {facts.url} and give "
+            "--accept-licence to go on"
+        )
+    try:
+        # The settings first: beside the weights, where `find_config` looks for them.
+        paths = [hf_hub_download(facts.repo, file) for file in reversed(facts.files)]
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError) as error:
+        raise CheckpointError(bring(facts, name, error)) from error
+    weights = Path(paths[-1])
+    log.warning("%s: sha256 %s", name, sha256_file(weights))
+    return weights
+
+
+def bring(facts: Family, name: str, error: Exception) -> str:
+    """One line: what could not be had, from where to bring it, and how to name it then."""
+    files = " and ".join(Path(file).name for file in facts.files)
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return (
+        f"cannot fetch {facts.files[0]} of {facts.repo} ({type(error).__name__}: {reason[:120]}): "
+        f"bring {files} from {facts.url} into one folder and give {name}:FOLDER"
+    )
