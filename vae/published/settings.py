@@ -31,6 +31,7 @@ MODEL = {
     "num_freqs": "octaves",
     "embed_frequency": "octaves",
     "truncation": "truncation",
+    "output": "output",
 }
 VARIANT = {
     "width_decoder": "decoder_width",
@@ -65,6 +66,8 @@ UNUSED = {
     *("pretrained_model_name_or_path", "subfolder", "supervision_type", "mc_level"),
 }
 
+TWINS = {"step1x-3d", "craftsman"}  # one layout and one meaning of the settings
+
 
 def read_settings(
     family: str, tensors: Mapping[str, Tensor], given: Mapping[str, Any]
@@ -98,8 +101,9 @@ def read_settings(
 
 def check_settings(family: str, given: Mapping[str, Any]) -> None:
     """Raise CheckpointError for settings that are unknown or that we have no network for."""
-    if given.get("family", family) != family:
-        raise CheckpointError(f"these settings are of {given['family']}, not of {family}")
+    named = given.get("family", family)
+    if named != family and {named, family} != TWINS:
+        raise CheckpointError(f"these settings are of {named}, not of {family}")
     known = {*MODEL, *VARIANT, *STYLE, *FIXED, *UNUSED, "with_sharp_data", "eps"}
     unknown = sorted(k for k in given if k not in known and not k.startswith("_"))
     if unknown:
