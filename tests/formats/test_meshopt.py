@@ -149,11 +149,11 @@ def test_random_bytes_are_decoded_or_refused(data: bytes, count: int, mode: str)
 
 def test_the_real_file_spans_what_it_declares(meshes_dir) -> None:
     """Position accessors carry their minimum and maximum: bytes in any wrong place would show."""
-    from preprocessing.formats.gltf import Document
+    from preprocessing.formats.gltf_data import GltfData
 
     data = (meshes_dir / "compressed" / "pirate_meshopt.glb").read_bytes()
     size = int.from_bytes(data[12:16], "little")
-    document = Document(data[20 : 20 + size], data[28 + size :], meshes_dir)
+    document = GltfData(data[20 : 20 + size], data[28 + size :], meshes_dir)
     for mesh in document.json["meshes"]:
         for primitive in mesh["primitives"]:
             index = primitive["attributes"]["POSITION"]
