@@ -16,9 +16,9 @@ thresholds and dilation open; ours were chosen by benchmarks/sne_sweep.py (see d
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import open3d as o3d
 from scipy import ndimage
 
+from preprocessing.looking.render import Caster
 from preprocessing.mesh import Mesh
 
 VERSION = "sne-1"
@@ -76,18 +76,12 @@ def view_rays(direction: np.ndarray, resolution: int) -> np.ndarray:
 def cast_normals(mesh: Mesh, settings: SneSettings | None = None) -> np.ndarray:
     """Normal maps float32 (V,R,R,3) in the mesh's frame; zero where a ray hits nothing."""
     settings = settings or SneSettings()
-    scene = o3d.t.geometry.RaycastingScene()
-    tensor = o3d.core.Tensor.from_numpy
-    scene.add_triangles(
-        tensor(mesh.vertices.astype(np.float32)), tensor(mesh.faces.astype(np.uint32))
-    )
+    caster = Caster(mesh)
     maps = np.empty((settings.views, settings.resolution, settings.resolution, 3), np.float32)
     for view, direction in enumerate(view_directions(settings.views)):
-        cast = scene.cast_rays(tensor(view_rays(direction, settings.resolution)))
-        normals = cast["primitive_normals"].numpy()
-        hit = np.isfinite(cast["t_hit"].numpy())
+        normals = caster.cast(view_rays(direction, settings.resolution)).normals
         away = normals @ direction.astype(np.float32) < 0
-        maps[view] = np.where(away[..., None], -normals, normals) * hit[..., None]
+        maps[view] = np.where(away[..., None], -normals, normals)
     return maps
 
 

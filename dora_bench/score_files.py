@@ -9,9 +9,8 @@ import pandas as pd
 from dora_bench.evaluation import Limits, align_bbox
 from dora_bench.metrics import METRICS
 from dora_bench.score import ScoreSettings, prepare_truth, score_usable, worst_scores
-from dora_bench.suite import in_frame
 from preprocessing.console import Progress, UsageError
-from preprocessing.mesh import Mesh, MeshError, load_mesh
+from preprocessing.mesh import MeshError, frame_of_output, load_mesh
 from preprocessing.running.manifest import find_inputs, mesh_suffixes
 from preprocessing.running.runner import Item, run
 
@@ -84,13 +83,14 @@ def match(truth: Path, prediction: Path, settings: ScoreSettings, align: Align) 
 
 def score_pair(pair: Pair) -> dict[str, Any]:
     """Worker: both meshes into the truth's normalised frame, then every metric."""
-    mesh, transform = in_frame(load_mesh(pair.truth))
+    mesh = load_mesh(pair.truth)
+    transform = frame_of_output(mesh)
+    mesh = transform.place(mesh)
     truth = prepare_truth(mesh, pair.settings, pair.id)
     try:
         if pair.prediction is None:
             raise MeshError("missing", "there is no prediction of this id")
-        raw = load_mesh(pair.prediction)
-        other = Mesh(transform.apply(raw.vertices), raw.faces)
+        other = transform.place(load_mesh(pair.prediction))
         if pair.align == "bbox":
             other = align_bbox(other, mesh)
         return score_usable(truth, other)

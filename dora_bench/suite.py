@@ -20,7 +20,7 @@ import pandas as pd
 from preprocessing.console import Progress, UsageError
 from preprocessing.distance.queries import require_closed
 from preprocessing.files import atomic_path, atomic_write, sha256_file
-from preprocessing.mesh import Mesh, Transform, load_mesh, normalise, save_mesh
+from preprocessing.mesh import frame_of_output, load_mesh, save_mesh
 from preprocessing.points.edges import LEVELS, level_of, salient_edges
 from preprocessing.running.manifest import Entry
 from preprocessing.running.runner import Item, run
@@ -28,7 +28,6 @@ from preprocessing.seeds import generator
 
 SCHEMA = 1
 SPLITS = {"train": "train", "held-out": "held-out", "test": "held-out", "val": "held-out"}
-FRAME = 1.05  # how far a mesh in the normalised frame may reach (an offset surface passes 1 by eps)
 
 
 @dataclass(frozen=True)
@@ -176,23 +175,11 @@ def admit(job: tuple[str, str, str, float]) -> Candidate:
     """
     item_id, source, target, angle = job
     mesh = load_mesh(source)
-    mesh = in_frame(mesh)[0]
+    mesh = frame_of_output(mesh).place(mesh)
     require_closed(mesh)
     save_mesh(mesh, target)
     edges = salient_edges(load_mesh(target), angle)
     return Candidate(item_id, len(edges), sha256_file(target))
-
-
-def in_frame(mesh: Mesh) -> tuple[Mesh, Transform]:
-    """The mesh in the normalised frame, and the way there.
-
-    An offset surface stands in its *input's* frame and passes ±1 by eps; scaling it again would
-    part it from its own samples. So a mesh that reaches at least 0.95 and at most 1.05, centred
-    to 1 %, stays as it is.
-    """
-    fitted, transform = normalise(mesh)
-    stays = 0.95 <= 1 / transform.scale <= FRAME and max(map(abs, transform.center)) <= 0.01
-    return (mesh, Transform(1.0, (0.0, 0.0, 0.0))) if stays else (fitted, transform)
 
 
 def draw(graded: Mapping[str, int], per_level: int, seed: int) -> set[str]:

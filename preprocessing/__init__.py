@@ -1,8 +1,8 @@
 """Raw mesh -> watertight mesh -> point samples. Public names load on first use."""
 
 import os
-from importlib import import_module
-from typing import Any
+
+from preprocessing.lazy import lazy_exports
 
 # Open3D brings a TBB that numba finds too old and warns about when it looks at TBB first. Numba
 # reads this when it is imported, which every module here does after this line.
@@ -39,15 +39,4 @@ _HOME = {
     "Outcome": "running.runner",
     "run": "running.runner",
 }
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module a public name lives in when the name is first used."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__, __getattr__, __dir__ = lazy_exports(__name__, _HOME)

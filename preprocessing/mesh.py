@@ -12,6 +12,7 @@ from preprocessing.formats.ply import write_ply
 from preprocessing.formats.readers import SUFFIXES as SUFFIXES
 from preprocessing.formats.readers import read_triangles
 from preprocessing.formats.stl import write_stl
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.half_edges import edge_faults
 from preprocessing.mesh_errors import MeshError as MeshError
 
@@ -20,6 +21,10 @@ MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 LARGEST, SMALLEST = 1e150, 1e-150
 """Coordinates and sizes beyond these cannot be squared in float64."""
+
+IN_FRAME, CENTRED, ROUNDING = 0.95, 0.01, 1e-6
+"""What a mesh in the normalised frame reaches at least, how far off 0 its centre may lie, and what
+a file's float32 adds."""
 
 WRITERS = {".ply": write_ply, ".obj": write_obj, ".glb": write_glb, ".stl": write_stl}
 
@@ -56,6 +61,10 @@ class Transform:
         """Normalised frame back to the input's frame, float64 (...,3)."""
         return np.asarray(points, np.float64) / self.scale + np.asarray(self.center)
 
+    def place(self, mesh: Mesh) -> Mesh:
+        """A mesh of the input frame in the normalised frame."""
+        return Mesh(self.apply(mesh.vertices), mesh.faces)
+
 
 @dataclass(frozen=True)
 class LoadedMesh:
@@ -85,17 +94,20 @@ def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
         raise MeshError("zero-extent", "all vertices coincide; there is no size to scale by")
     center = low + (high - low) / 2
     transform = Transform(2.0 / longest, (float(center[0]), float(center[1]), float(center[2])))
-    return Mesh(transform.apply(mesh.vertices), mesh.faces), transform
+    return transform.place(mesh), transform
 
 
 def frame_of_output(mesh: Mesh) -> Transform:
     """The identity for a mesh in the normalised frame already, else its own, as `normalise` says.
 
-    The offset surface reaches eps beyond [-1, 1]; to normalise it again would hide that.
+    In the frame is what reaches at least 0.95 and at most 1.05 along its longest side, centred to
+    0.01. The offset surface stands in its *input's* frame and reaches eps beyond [-1, 1]: to
+    normalise it again would part it from its own samples. Raises MeshError as `normalise`.
     """
     frame = normalise(mesh)[1]
-    in_frame = 0.9 < frame.scale <= 1.0 + 1e-6 and np.abs(mesh.vertices).max() <= 1.05 + 1e-6
-    return Transform(1.0, (0.0, 0.0, 0.0)) if in_frame else frame
+    fits = IN_FRAME <= 1 / frame.scale <= HALF_WIDTH + ROUNDING
+    centred = max(map(abs, frame.center)) <= CENTRED
+    return Transform(1.0, (0.0, 0.0, 0.0)) if fits and centred else frame
 
 
 def load_mesh(path: str | Path) -> Mesh:

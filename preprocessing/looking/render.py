@@ -131,12 +131,6 @@ class Caster:
         return self.scene.test_occlusions(self.tensor(rays), 0.0, reach).numpy()
 
 
-def normal_map(mesh: Mesh | Caster, camera: Camera) -> Hits:
-    """What the camera sees of a mesh: hit mask, distances and world normals, one ray a pixel."""
-    caster = mesh if isinstance(mesh, Caster) else Caster(mesh)
-    return caster.cast(camera.rays())
-
-
 def render_mesh(
     mesh: Mesh,
     width: int = 640,

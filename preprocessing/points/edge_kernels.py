@@ -9,6 +9,22 @@ import numpy as np
 LONGEST_WALK = 64  # slivers crossed one after the other before an edge is left out
 
 
+@numba.njit(inline="always")
+def side(vertices, a, b):  # type: ignore[no-untyped-def]
+    """The vector from vertex `a` to vertex `b`, as three numbers."""
+    return (
+        vertices[b, 0] - vertices[a, 0],
+        vertices[b, 1] - vertices[a, 1],
+        vertices[b, 2] - vertices[a, 2],
+    )
+
+
+@numba.njit(inline="always")
+def cross(ux, uy, uz, vx, vy, vz):  # type: ignore[no-untyped-def]
+    """The vector product of u and v, as three numbers."""
+    return uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+
+
 @numba.njit(cache=True, nogil=True)
 def longest_side(vertices, faces):  # type: ignore[no-untyped-def]
     """Longest side of the bounding box of the vertices that faces use; 0 without faces."""
@@ -29,17 +45,9 @@ def double_areas(vertices, faces):  # type: ignore[no-untyped-def]
     result = np.empty(len(faces))
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        ux, uy, uz = (
-            vertices[b, 0] - vertices[a, 0],
-            vertices[b, 1] - vertices[a, 1],
-            vertices[b, 2] - vertices[a, 2],
-        )
-        vx, vy, vz = (
-            vertices[c, 0] - vertices[a, 0],
-            vertices[c, 1] - vertices[a, 1],
-            vertices[c, 2] - vertices[a, 2],
-        )
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        ux, uy, uz = side(vertices, a, b)
+        vx, vy, vz = side(vertices, a, c)
+        nx, ny, nz = cross(ux, uy, uz, vx, vy, vz)
         result[f] = np.sqrt(nx * nx + ny * ny + nz * nz)
     return result
 
@@ -57,17 +65,9 @@ def corner_sums(vertices, faces, slots, count):  # type: ignore[no-untyped-def]
             slot = slots[at]
             if slot < 0:
                 continue
-            ux, uy, uz = (
-                vertices[b, 0] - vertices[at, 0],
-                vertices[b, 1] - vertices[at, 1],
-                vertices[b, 2] - vertices[at, 2],
-            )
-            vx, vy, vz = (
-                vertices[c, 0] - vertices[at, 0],
-                vertices[c, 1] - vertices[at, 1],
-                vertices[c, 2] - vertices[at, 2],
-            )
-            nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+            ux, uy, uz = side(vertices, at, b)
+            vx, vy, vz = side(vertices, at, c)
+            nx, ny, nz = cross(ux, uy, uz, vx, vy, vz)
             size = np.sqrt(nx * nx + ny * ny + nz * nz)
             if size > 0:
                 weight = np.arctan2(size, ux * vx + uy * vy + uz * vz) / size
@@ -90,21 +90,9 @@ def face_shapes(vertices, faces, flat_height, cap_height, cap_sine):  # type: ig
     degenerate = np.empty(total, np.bool_)
     for f in range(total):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        ux, uy, uz = (
-            vertices[b, 0] - vertices[a, 0],
-            vertices[b, 1] - vertices[a, 1],
-            vertices[b, 2] - vertices[a, 2],
-        )
-        vx, vy, vz = (
-            vertices[c, 0] - vertices[b, 0],
-            vertices[c, 1] - vertices[b, 1],
-            vertices[c, 2] - vertices[b, 2],
-        )
-        wx, wy, wz = (
-            vertices[a, 0] - vertices[c, 0],
-            vertices[a, 1] - vertices[c, 1],
-            vertices[a, 2] - vertices[c, 2],
-        )
+        ux, uy, uz = side(vertices, a, b)
+        vx, vy, vz = side(vertices, b, c)
+        wx, wy, wz = side(vertices, c, a)
         uu = ux * ux + uy * uy + uz * uz
         vv = vx * vx + vy * vy + vz * vz
         ww = wx * wx + wy * wy + wz * wz
@@ -115,7 +103,7 @@ def face_shapes(vertices, faces, flat_height, cap_height, cap_sine):  # type: ig
         else:
             k, long, product, cosine = 2, ww, uu * vv, uu + vv - ww
         longest[f] = 3 * f + k
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        nx, ny, nz = cross(ux, uy, uz, vx, vy, vz)
         double_area = np.sqrt(nx * nx + ny * ny + nz * nz)
         # Height on the longest edge = 2 area / edge; sine of the opposite angle = 2 area / product.
         height = double_area / np.sqrt(long) if long > 0 else 0.0
@@ -179,9 +167,7 @@ def sharp_edges(vertices, faces, mates, normals, longest, degenerate, angle):  #
         flip = turned ^ turned_too ^ runs_alike(h, mate, faces)
         n, m = normals[f], normals[g]
         cosine = n[0] * m[0] + n[1] * m[1] + n[2] * m[2]
-        x = n[1] * m[2] - n[2] * m[1]
-        y = n[2] * m[0] - n[0] * m[2]
-        z = n[0] * m[1] - n[1] * m[0]
+        x, y, z = cross(n[0], n[1], n[2], m[0], m[1], m[2])
         sine = np.sqrt(x * x + y * y + z * z)
         degrees = np.degrees(np.arctan2(sine, -cosine if flip else cosine))
         if degrees > angle:

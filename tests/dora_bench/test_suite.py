@@ -4,12 +4,11 @@ import json
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from dora_bench.fetch import base_name, fetch_suite, import_published, match_names, verify
-from dora_bench.suite import build_suite, draw, in_frame, load_suite
+from dora_bench.suite import build_suite, draw, load_suite
 from preprocessing.console import UsageError
 from preprocessing.mesh import Mesh, save_mesh
 from preprocessing.running.manifest import Entry
@@ -69,14 +68,6 @@ def test_a_changed_table_is_noticed(inputs: list[Entry], tmp_path: Path) -> None
     items.iloc[:1].to_parquet(tmp_path / "items.parquet")
     with pytest.raises(UsageError, match="not the one"):
         load_suite(tmp_path)
-
-
-def test_an_offset_surface_keeps_its_frame() -> None:
-    cube = box((2, 2, 2)).mesh
-    grown = Mesh(cube.vertices * (1 + 2 / 128), cube.faces)
-    assert in_frame(grown)[0] is grown
-    far = Mesh(cube.vertices * 40 + 3, cube.faces)
-    np.testing.assert_allclose(np.abs(in_frame(far)[0].vertices).max(axis=0), 1)
 
 
 def test_names_and_zip_are_matched_by_base_name() -> None:

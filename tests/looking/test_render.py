@@ -5,9 +5,9 @@ import pytest
 
 from preprocessing.looking.render import (
     BACKGROUND,
+    Caster,
     Cloud,
     camera_around,
-    normal_map,
     png_bytes,
     render_mesh,
     render_points,
@@ -44,7 +44,7 @@ def test_everything_is_in_view_and_nearly_fills_it(azimuth, size) -> None:
 def test_normals_of_a_sphere_are_its_positions() -> None:
     mesh = sphere(1.0, 5).mesh
     camera = camera_around(20, 30, 80, 80, mesh.vertices)
-    seen = normal_map(mesh, camera)
+    seen = Caster(mesh).cast(camera.rays())
     rays = camera.rays()
     places = rays[..., :3] + np.where(seen.hit, seen.distance, 0)[..., None] * rays[..., 3:]
     assert np.abs(np.linalg.norm(places[seen.hit], axis=1) - 1).max() < 1e-3
