@@ -18,6 +18,7 @@ from preprocessing.mesh import (
     Mesh,
     MeshError,
     Transform,
+    frame_of_output,
     load_mesh,
     load_mesh_report,
     normalise,
@@ -134,6 +135,21 @@ def test_units_and_position_stay_exact(scale: float, tmp_path: Path) -> None:
     (tmp_path / "cube.off").write_text(f"OFF\n8 12 0\n{rows}\n{faces}\n")
     mesh = load_mesh(tmp_path / "cube.off")
     assert np.array_equal(mesh.vertices, vertices)
+
+
+@pytest.mark.parametrize("half", [0.95, 0.97, 1.0, 1 + 2 / 128, 1.05])
+def test_a_mesh_in_the_frame_stays_where_it_is(half: float) -> None:
+    cube = Mesh(CUBE.vertices * half + 0.009, CUBE.faces)
+    frame = frame_of_output(cube)
+    assert (frame.scale, frame.center) == (1.0, (0.0, 0.0, 0.0))
+    assert frame.place(cube).vertices.tobytes() == cube.vertices.tobytes()
+
+
+@pytest.mark.parametrize(("half", "shift"), [(0.94, 0.0), (1.06, 0.0), (1.0, 0.02), (40.0, 3.0)])
+def test_a_mesh_elsewhere_is_brought_into_the_frame(half: float, shift: float) -> None:
+    cube = Mesh(CUBE.vertices * half + [0.0, shift, 0.0], CUBE.faces)
+    assert frame_of_output(cube) == normalise(cube)[1]
+    np.testing.assert_allclose(np.abs(frame_of_output(cube).place(cube).vertices), 1)
 
 
 def test_normalise_ignores_vertices_that_no_face_uses() -> None:
