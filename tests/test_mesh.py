@@ -236,7 +236,7 @@ def test_every_real_mesh_has_the_faces_it_is_listed_with(meshes_dir: Path) -> No
         if row["n_faces"]:
             faces = len(loaded.mesh.faces) + loaded.degenerate_faces
             assert faces == int(float(row["n_faces"])), row["file"]
-        # The table's reader knows no skins: its extents of this one are those of scattered parts.
+        # The table's reader knows no skins: this one lies on its back there.
         if row["bbox_extents"] and row["file"] != "objaverse/dora_objaverse_288ead.glb":
             extents = [float(side) for side in row["bbox_extents"].split()]
             assert np.allclose(np.ptp(loaded.mesh.vertices, axis=0), extents, rtol=1e-3)

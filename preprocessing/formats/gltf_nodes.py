@@ -59,11 +59,13 @@ class Nodes:
         data, count = self.data, len(self.data.json.get("nodes", []))
         if data.json.get("scenes", []):
             roots = data.item("scenes", data.json.get("scene", 0)).get("nodes", [])
-            below = [root for root in roots if root in self.parents]
-            if below:
-                raise MeshError(
-                    "unreadable", f"the scene starts at node {below[0]}, which has a parent"
-                )
+            for root in roots:
+                for above in self.parents.get(root, []):
+                    # Not what the schema allows; it matters where the parent moves the scene.
+                    if not np.allclose(self.world(above), np.eye(4), atol=1e-12):
+                        raise MeshError(
+                            "unreadable", f"the scene starts at node {root}, below node {above}"
+                        )
             return roots
         roots = [index for index in range(count) if index not in self.parents]
         if count and not roots:
