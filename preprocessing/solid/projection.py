@@ -19,6 +19,8 @@ from preprocessing.solid.offset_field import TriangleBricks
 FOLD_COSINE = 0.26
 # |distance - eps| / eps above which the walk along the gradient counts as failed.
 FAILED = 1e-6
+# Share of a grid edge that a vertex keeps away from its ends.
+NEAREST = 0.001
 
 
 def project(
@@ -37,7 +39,9 @@ def project(
         chosen = np.flatnonzero(pending & ~rooted)
         if len(chosen):
             brick = np.searchsorted(surface.first_vertex, chosen, side="right") - 1
-            moved[chosen] = kernels.root_on_edge(chosen, brick, surface.vertices, *lists, eps, step)
+            moved[chosen] = kernels.root_on_edge(
+                chosen, brick, surface.vertices, *lists, eps, step, np.full(len(chosen), NEAREST)
+            )
             rooted[chosen] = True
         folded = kernels.folded_faces(surface.vertices, moved, surface.faces, FOLD_COSINE)
         pending[surface.faces[folded]] = True

@@ -155,11 +155,11 @@ def project(vertices, first, offsets, triangles, records, eps, step):  # type: i
 
 
 @nb.njit(parallel=True, cache=True)
-def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, step):  # type: ignore[no-untyped-def]
+def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, step, clearance):  # type: ignore[no-untyped-def]
     """Points (K,3) at distance eps on the grid edges of the chosen unprojected vertices.
 
     One end of a crossed edge is nearer than eps and one farther, so there is a root; bisection
-    with secants finds it. Kept a thousandth of the edge away from its ends.
+    with secants finds it. Kept `clearance` (K,), a share of the edge, away from its ends.
     """
     found = np.empty((chosen.shape[0], 3), np.float64)
     limit = (eps + 2.0 * step) ** 2
@@ -193,7 +193,7 @@ def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, s
                     low, one = t, value
                 else:
                     high, two = t, value
-        p[axis] = start + min(max(t, 0.001), 0.999) * step
+        p[axis] = start + min(max(t, clearance[c]), 1.0 - clearance[c]) * step
         found[c] = p
     return found
 

@@ -1,0 +1,88 @@
+"""Keeping sheets apart: a projected surface whose faces neither cross nor touch.
+
+Two sheets that come closer than a cell may cross once their vertices have moved. As long as every
+vertex stays on its own grid edge the triangles of a cell stay in the cell, and cells share only the
+segments on their common face. So the vertices of faces that cross go back to their grid edges, and
+if that does not do, away from the edges' ends in steps: at the middles nothing crosses, whatever
+the pattern of a cell (tests prove all 256).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from preprocessing.mesh import Mesh
+from preprocessing.solid import projection_kernels as kernels
+from preprocessing.solid.bricks import HALF_WIDTH, spacing
+from preprocessing.solid.crossings import crossing_faces, on_lattice
+from preprocessing.solid.isosurface import BrickSurface
+from preprocessing.solid.offset_field import TriangleBricks
+
+# Shares of a grid edge that a vertex keeps from its ends, one step after the other.
+KEPT_OFF = np.array([0.01, 0.05, 0.15, 0.3, 0.5])
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A surface without crossings, vertices on the lattice, and which were held back (V,)."""
+
+    surface: BrickSurface
+    held: np.ndarray
+
+
+def embed(
+    start: BrickSurface,
+    projected: BrickSurface,
+    cover: TriangleBricks,
+    eps: float,
+    fixed: np.ndarray | None = None,
+) -> Embedded:
+    """The projected surface on the lattice, vertices held back on grid edges where faces crossed.
+
+    `start` is the surface before projection, with every vertex on its grid edge; those `fixed`
+    (V,) are not on the offset and have no other place on their edge.
+    """
+    vertices = on_lattice(projected.vertices)
+    stage = np.full(len(vertices), -1)
+    near = None
+    while True:
+        crossing = crossing_faces(Mesh(vertices, projected.faces), near)
+        chosen = np.unique(projected.faces[crossing])
+        chosen = chosen[stage[chosen] < len(KEPT_OFF) - 1]
+        if not len(chosen):
+            return Embedded(replace(projected, vertices=vertices), stage >= 0)
+        stage[chosen] += 1
+        kept_off = KEPT_OFF[stage[chosen]]
+        vertices[chosen] = on_lattice(held_back(start, cover, eps, chosen, kept_off))
+        if fixed is not None and (lid := fixed[chosen]).any():
+            own = start.vertices[chosen[lid]]
+            vertices[chosen[lid]] = on_lattice(off_corners(own, cover.resolution, kept_off[lid]))
+        near = np.zeros(len(vertices), bool)
+        near[chosen] = True
+
+
+def held_back(
+    start: BrickSurface, cover: TriangleBricks, eps: float, chosen: np.ndarray, kept_off: np.ndarray
+) -> np.ndarray:
+    """Points (K,3) at distance eps on the grid edges of the chosen vertices, off the ends."""
+    brick = np.searchsorted(start.first_vertex, chosen, side="right") - 1
+    lists = (cover.offsets, cover.triangles, cover.records)
+    step = spacing(cover.resolution)
+    found: np.ndarray = kernels.root_on_edge(
+        chosen, brick, start.vertices, *lists, eps, step, kept_off
+    )
+    return found
+
+
+def off_corners(points: np.ndarray, resolution: int, kept_off: np.ndarray) -> np.ndarray:
+    """Points (K,3) on grid edges moved along them, kept_off (K,) of an edge off its ends."""
+    step = spacing(resolution)
+    cells = (points + HALF_WIDTH) / step
+    axis = np.abs(cells - np.round(cells)).argmax(axis=1)
+    rows = np.arange(len(points))
+    along = cells[rows, axis]
+    low = np.floor(along)
+    moved = points.copy()
+    share = np.clip(along - low, kept_off, 1 - kept_off)
+    moved[rows, axis] = (low + share) * step - HALF_WIDTH
+    return moved
