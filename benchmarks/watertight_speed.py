@@ -25,7 +25,8 @@ import numpy as np
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh, load_mesh, normalise
 from preprocessing.solid.bricks import spacing
-from preprocessing.solid.watertight import make_watertight, offset_surface
+from preprocessing.solid.offset_surface import offset_surface
+from preprocessing.solid.watertight import make_watertight
 
 PEER = Path(__file__).with_name("openvdb_peer.cpp")
 DEBIAN = "apt-get install g++ libopenvdb-dev libtbb-dev libboost-dev libboost-iostreams-dev"

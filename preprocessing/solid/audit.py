@@ -1,5 +1,6 @@
-"""The audit of a watertight result: topology, orientation, and distance to the input."""
+"""The audit of a watertight result: topology, contacts, and distance to the input."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,11 @@ import numpy as np
 from preprocessing.half_edge_kernels import COLLAPSED, count_fans, match_half_edges
 from preprocessing.half_edges import count_components
 from preprocessing.mesh import Mesh
+from preprocessing.seeds import generator
 from preprocessing.solid import audit_kernels as kernels
+from preprocessing.solid.crossings import coincident_vertices, crossing_faces
+
+SURFACE_POINTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,65 @@ def topology(mesh: Mesh) -> Topology:
         volume=float(kernels.signed_volume(mesh.vertices, mesh.faces)),
         euler=vertices - int(edges.edges) + len(mesh.faces),
     )
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Vertices in the place of an earlier one, and faces that cross or touch another, exactly."""
+
+    coincident: int
+    self_intersections: int
+
+
+def contacts(mesh: Mesh, closed: bool = False) -> Contacts:
+    """Audit what every loader sees that joins equal places, and every tool that asks for a solid.
+
+    Two vertices in one place make their faces touch, so places are compared only then. `closed` is
+    as of crossing_faces.
+    """
+    crossing = int(crossing_faces(mesh, closed=closed).sum())
+    return Contacts(coincident_vertices(mesh) if crossing else 0, crossing)
+
+
+@dataclass(frozen=True)
+class SurfaceError:
+    """RMS and worst of |distance to the input - eps| / eps, over vertices and over the faces."""
+
+    offset_rms: float
+    offset_max: float
+    surface_rms: float
+    surface_max: float
+
+
+def surface_error(
+    mesh: Mesh,
+    distance: Callable[[np.ndarray], np.ndarray],
+    eps: float,
+    left_out: np.ndarray | None = None,
+) -> SurfaceError:
+    """The error of a mesh at its vertices, and at random points of its faces, spread by area.
+
+    distance: of points (P,3), (P,). left_out: bool (V,), vertices that are not measured, and
+    neither are their faces.
+    """
+    measured = np.ones(len(mesh.vertices), bool) if left_out is None else ~left_out
+    vertices = offset_error(distance(mesh.vertices[measured]), eps)
+    faces = mesh.faces[measured[mesh.faces].all(axis=1)]
+    points = spread_points(mesh.vertices[faces], SURFACE_POINTS) if len(faces) else mesh.vertices
+    return SurfaceError(*vertices, *offset_error(distance(points), eps))
+
+
+def spread_points(triangles: np.ndarray, count: int) -> np.ndarray:
+    """Random points (count,3) on triangles (F,3,3), one in each of `count` equal parts of area."""
+    random = generator(0, "watertight", "surface points")
+    sides = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    reached = np.cumsum(np.linalg.norm(np.cross(*sides), axis=1))
+    place = (np.arange(count) + random.random(count)) / count * reached[-1]
+    face = np.minimum(np.searchsorted(reached, place, side="right"), len(triangles) - 1)
+    u, v = np.sqrt(random.random(count)), random.random(count)
+    weight = np.stack([1 - u, u * (1 - v), u * v], axis=1)
+    points: np.ndarray = np.einsum("pc,pcx->px", weight, triangles[face])
+    return points
 
 
 def offset_error(distances: np.ndarray, eps: float) -> tuple[float, float]:

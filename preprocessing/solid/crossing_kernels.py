@@ -58,10 +58,9 @@ def _turn(v, a, b, c, x, y):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True)
 def _between(v, a, b, p, x, y):  # type: ignore[no-untyped-def]
     """Whether p, known to be on the line ab, lies on the segment ab."""
-    return (
-        min(v[a, x], v[b, x]) <= v[p, x] <= max(v[a, x], v[b, x])
-        and min(v[a, y], v[b, y]) <= v[p, y] <= max(v[a, y], v[b, y])
-    )
+    return min(v[a, x], v[b, x]) <= v[p, x] <= max(v[a, x], v[b, x]) and min(v[a, y], v[b, y]) <= v[
+        p, y
+    ] <= max(v[a, y], v[b, y])
 
 
 @nb.njit(cache=True)
@@ -201,7 +200,7 @@ def flat_fans(v, faces):  # type: ignore[no-untyped-def]
 
     Seen along the mean normal every face of such a fan faces the eye, by more than rounding can
     change, and they go round once: a ray across the eye's direction lies in one of them. Seen so,
-    the fan does not overlap itself.
+    the fan does not overlap itself. Only of a closed mesh, whose faces go round in whole turns.
     """
     count = v.shape[0]
     normal = np.zeros((count, 3), np.float64)
@@ -239,11 +238,15 @@ def flat_fans(v, faces):  # type: ignore[no-untyped-def]
                 else:
                     rx, ry, rz = -my, mx, 0.0
                 sx, sy, sz = ry * mz - rz * my, rz * mx - rx * mz, rx * my - ry * mx
-                first = sx * (v[p, 0] - v[at, 0]) + sy * (v[p, 1] - v[at, 1]) + sz * (
-                    v[p, 2] - v[at, 2]
+                first = (
+                    sx * (v[p, 0] - v[at, 0])
+                    + sy * (v[p, 1] - v[at, 1])
+                    + sz * (v[p, 2] - v[at, 2])
                 )
-                last = sx * (v[q, 0] - v[at, 0]) + sy * (v[q, 1] - v[at, 1]) + sz * (
-                    v[q, 2] - v[at, 2]
+                last = (
+                    sx * (v[q, 0] - v[at, 0])
+                    + sy * (v[q, 1] - v[at, 1])
+                    + sz * (v[q, 2] - v[at, 2])
                 )
                 if first >= 0.0 and last < 0.0:
                     passed[at] += 1

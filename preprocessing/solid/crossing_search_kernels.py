@@ -123,7 +123,7 @@ def _search_cell(vertices, faces, cells, listed, boxes, members, cell, fans, met
 
 
 @nb.njit(parallel=True, cache=True)
-def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen):  # type: ignore[no-untyped-def]
+def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen, closed):  # type: ignore[no-untyped-def]
     """True (F,) for faces without an area and those that meet another where they should not.
 
     Where chosen (F,) is not empty, only blocks with a chosen face in them are searched.
@@ -132,7 +132,7 @@ def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen):  # ty
     flat = np.zeros(faces.shape[0], np.bool_)
     for f in nb.prange(faces.shape[0]):
         flat[f] = not has_area(vertices, faces[f, 0], faces[f, 1], faces[f, 2])
-    fans = flat_fans(vertices, faces)
+    fans = flat_fans(vertices, faces) if closed else np.zeros(vertices.shape[0], np.bool_)
     for block in nb.prange(offsets.shape[0] - 1):
         low, high = offsets[block], offsets[block + 1]
         if high - low < 2:

@@ -1,4 +1,4 @@
-"""Faces that cross or touch others, found exactly, with vertices on a lattice that float32 holds."""
+"""Faces that cross or touch others, found exactly: vertices lie on a lattice that float32 holds."""
 
 import numpy as np
 
@@ -23,12 +23,13 @@ def coincident_vertices(mesh: Mesh) -> int:
     return len(mesh.vertices) - len(join_positions(mesh.vertices)[0])
 
 
-def crossing_faces(mesh: Mesh, near: np.ndarray | None = None) -> np.ndarray:
+def crossing_faces(mesh: Mesh, near: np.ndarray | None = None, closed: bool = False) -> np.ndarray:
     """True (F,) for each face that meets another one elsewhere than in corners both name.
 
     Touching counts, in a point too, and so does a face without an area. Exact for vertices on the
     lattice; others are scaled by a power of two into its range, where they exceed it, and rounded.
-    `near`, bool (V,), limits the search to the surroundings of faces with such a vertex.
+    `near`, bool (V,), limits the search to the surroundings of faces with such a vertex. `closed`
+    says that faces run along every edge as often there as back, which saves half the time.
     """
     if len(mesh.faces) == 0:
         return np.zeros(0, bool)
@@ -47,6 +48,6 @@ def crossing_faces(mesh: Mesh, near: np.ndarray | None = None) -> np.ndarray:
     offsets, listed = kernels.group_faces(cells, shape)
     chosen = np.zeros(0, bool) if near is None else near[faces].any(axis=1)
     found: np.ndarray = kernels.meeting_faces(
-        vertices, faces, cells, shape, offsets, listed, chosen
+        vertices, faces, cells, shape, offsets, listed, chosen, closed
     )
     return found

@@ -7,13 +7,14 @@ if that does not do, away from the edges' ends in steps: at the middles nothing 
 the pattern of a cell (tests prove all 256).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
 from preprocessing.solid import projection_kernels as kernels
-from preprocessing.solid.bricks import HALF_WIDTH, spacing
+from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crossings import crossing_faces, on_lattice
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.offset_field import TriangleBricks
@@ -22,21 +23,13 @@ from preprocessing.solid.offset_field import TriangleBricks
 KEPT_OFF = np.array([0.01, 0.05, 0.15, 0.3, 0.5])
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A surface without crossings, vertices on the lattice, and which were held back (V,)."""
-
-    surface: BrickSurface
-    held: np.ndarray
-
-
 def embed(
     start: BrickSurface,
     projected: BrickSurface,
     cover: TriangleBricks,
     eps: float,
     fixed: np.ndarray | None = None,
-) -> Embedded:
+) -> BrickSurface:
     """The projected surface on the lattice, vertices held back on grid edges where faces crossed.
 
     `start` is the surface before projection, with every vertex on its grid edge; those `fixed`
@@ -46,11 +39,11 @@ def embed(
     stage = np.full(len(vertices), -1)
     near = None
     while True:
-        crossing = crossing_faces(Mesh(vertices, projected.faces), near)
+        crossing = crossing_faces(Mesh(vertices, projected.faces), near, closed=True)
         chosen = np.unique(projected.faces[crossing])
         chosen = chosen[stage[chosen] < len(KEPT_OFF) - 1]
         if not len(chosen):
-            return Embedded(replace(projected, vertices=vertices), stage >= 0)
+            return replace(projected, vertices=vertices)
         stage[chosen] += 1
         kept_off = KEPT_OFF[stage[chosen]]
         vertices[chosen] = on_lattice(held_back(start, cover, eps, chosen, kept_off))

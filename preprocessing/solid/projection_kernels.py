@@ -220,15 +220,20 @@ def _normal(v, a, b, c):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def distances(vertices, first, offsets, triangles, records, limit):  # type: ignore[no-untyped-def]
-    """Distance of every vertex to the input through its brick's triangles, float64 (V,)."""
-    found = np.empty(vertices.shape[0], np.float64)
-    for b in nb.prange(first.shape[0] - 1):
+def distances(points, lookup, offsets, triangles, records, step, limit):  # type: ignore[no-untyped-def]
+    """Distance of points (P,3) to the input through the triangles of their bricks, cut at limit."""
+    found = np.empty(points.shape[0], np.float64)
+    n = lookup.shape[0]
+    for p in nb.prange(points.shape[0]):
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
+        i = min(max(int((x + HALF_WIDTH) / (8.0 * step)), 0), n - 1)
+        j = min(max(int((y + HALF_WIDTH) / (8.0 * step)), 0), n - 1)
+        k = min(max(int((z + HALF_WIDTH) / (8.0 * step)), 0), n - 1)
+        b = lookup[i, j, k]
+        if b < 0:
+            found[p] = limit
+            continue
         listed = triangles[offsets[b] : offsets[b + 1]]
-        for v in range(first[b], first[b + 1]):
-            best, _, _, _ = nearest(
-                records, listed, listed.shape[0],
-                vertices[v, 0], vertices[v, 1], vertices[v, 2], limit,
-            )  # fmt: skip
-            found[v] = math.sqrt(best)
+        best, _, _, _ = nearest(records, listed, listed.shape[0], x, y, z, limit * limit)
+        found[p] = math.sqrt(best)
     return found

@@ -9,6 +9,7 @@ from preprocessing.distance.queries import TriangleTree, unsigned_distance
 from preprocessing.formats.meshlab import decimate
 from preprocessing.mesh import Mesh
 from preprocessing.solid.audit import topology
+from preprocessing.solid.crossings import crossing_faces, on_lattice
 
 SHRINK, GENTLEST = 0.5, 0.9
 
@@ -17,21 +18,23 @@ def simplify_mesh(mesh: Mesh, tolerance: float) -> Mesh:
     """The last of a series of ever coarser meshes within `tolerance` of a closed mesh.
 
     Each step asks quadric edge collapse for half the faces, and counts only if it is still closed
-    and manifold with the same components and Euler number, and if no vertex, edge middle or face
-    centre of either mesh is farther than `tolerance` from the other's surface. After a step that
-    does not count, gentler ones (square roots of a half) are tried from the last that did. When
-    none counts, the mesh comes back as it is.
+    and manifold with the same components and Euler number, if no face crosses another, and if no
+    vertex, edge middle or face centre of either mesh is farther than `tolerance` from the other's
+    surface. After a step that does not count, gentler ones (square roots of a half) are tried from
+    the last that did. When none counts, the mesh comes back as it is.
     """
     asked = topology(mesh)
     tree, probes = TriangleTree.build(mesh), probe_points(mesh)
     best, share = mesh, SHRINK
     while share < GENTLEST and len(best.faces) > 8:
-        candidate = Mesh(*decimate(best.vertices, best.faces, int(share * len(best.faces))))
+        vertices, faces = decimate(best.vertices, best.faces, int(share * len(best.faces)))
+        candidate = Mesh(on_lattice(vertices), faces)
         found = topology(candidate)
         sound = found.watertight and found.vertex_manifold and found.volume > 0
         same = (found.components, found.euler) == (asked.components, asked.euler)
         fewer = len(candidate.faces) <= 0.95 * len(best.faces)
-        if sound and same and fewer and within(tolerance, tree, probes, candidate):
+        near = sound and same and fewer and within(tolerance, tree, probes, candidate)
+        if near and not crossing_faces(candidate, closed=True).any():
             best = candidate
         else:
             share = sqrt(share)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from math import ceil, sqrt
 
 import numpy as np
@@ -10,22 +11,15 @@ from preprocessing.compiling import announce_compilation
 from preprocessing.distance.queries import unsigned_distance
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
-from preprocessing.solid import projection_kernels
-from preprocessing.solid.audit import offset_error, topology
+from preprocessing.solid.audit import contacts, surface_error, topology
 from preprocessing.solid.brick_kernels import triangle_records
 from preprocessing.solid.bricks import spacing
-from preprocessing.solid.holes import fill, hole_filling, on_lid, smallest_tau
-from preprocessing.solid.isosurface import BrickSurface, extract_surface
-from preprocessing.solid.offset_field import TriangleBricks, offset_field, triangle_bricks
-from preprocessing.solid.projection import project
-from preprocessing.solid.shells import outer_shells
+from preprocessing.solid.crossings import on_lattice
+from preprocessing.solid.holes import smallest_tau
+from preprocessing.solid.offset_surface import offset_solid
 from preprocessing.solid.simplify import simplify_mesh
 
 METHODS = ("offset", "alpha-wrap", "manifold")
-# Vertices start this share of a cell away from grid corners: no needles, and projection mends it.
-CLEARANCE = 0.1
-# Triangles this far from a brick, in units of eps + one cell, can matter to its corners.
-REACH = 1.0001
 
 
 class WatertightError(MeshError):
@@ -36,8 +30,11 @@ class WatertightError(MeshError):
 class Watertight:
     """A closed solid in the normalised frame, the way back, and its audit.
 
+    Vertices are float32 numbers (crossings.on_lattice), so a file of any format holds them exactly.
     audit: vertices, faces, components, watertight, edge_manifold, vertex_manifold, volume, euler,
-    offset_rms, offset_max (|distance to the input - eps| / eps over the vertices).
+    coincident, self_intersections (vertices in the place of another; faces that cross or touch),
+    offset_rms, offset_max (|distance to the input - eps| / eps over the vertices), surface_rms,
+    surface_max (the same over random points of the faces).
     """
 
     mesh: Mesh
@@ -101,14 +98,15 @@ def make_watertight(
     normalised, transform = normalise(mesh)
     announce_compilation(triangle_records)
     if method == "offset":
-        solid, rms, worst = offset_solid(normalised, eps, resolution, keep_cavities, close_holes)
+        solid, error = offset_solid(normalised, eps, resolution, keep_cavities, close_holes)
     else:
         solid = peer_solid(normalised, eps, resolution, method)
     if simplify:
         solid = simplify_mesh(solid, simplify * eps)
     if simplify or method != "offset":
-        rms, worst = offset_error(unsigned_distance(normalised, solid.vertices), eps)
-    audit = asdict(topology(solid)) | {"offset_rms": rms, "offset_max": worst}
+        error = surface_error(solid, partial(unsigned_distance, normalised), eps)
+    shape = topology(solid)
+    audit = asdict(shape) | asdict(contacts(solid, shape.watertight)) | asdict(error)
     _check(audit)
     return Watertight(solid, transform, audit, eps, resolution, method)
 
@@ -142,61 +140,19 @@ def check_settings(
         raise ValueError(f"simplify is a share of eps, 0 or more, not {simplify:g}")
 
 
-def offset_surface(
-    mesh: Mesh, eps: float, resolution: int, keep_cavities: bool = False
-) -> tuple[BrickSurface, TriangleBricks]:
-    """The engine proper: distance, extraction, shell selection, projection; normalised frame."""
-    cover = triangle_bricks(mesh, resolution, REACH * (eps + spacing(resolution)))
-    field = offset_field(cover, eps)
-    surface = extract_surface(field, clearance=CLEARANCE)
-    surface = outer_shells(surface, field, mesh if keep_cavities else None)
-    del field
-    return project(surface, cover, eps), cover
-
-
-def offset_solid(
-    mesh: Mesh, eps: float, resolution: int, keep_cavities: bool, close_holes: float | None
-) -> tuple[Mesh, float, float]:
-    """The offset solid in the normalised frame, with RMS and worst offset error.
-
-    Vertices on lids over closed holes, and up to two edges from one, where lid and wall meet, are
-    no part of the offset surface and are not measured.
-    """
-    filling = hole_filling(mesh, close_holes, eps) if close_holes else None
-    if filling is None:
-        surface, cover = offset_surface(mesh, eps, resolution, keep_cavities)
-        lid = np.zeros(len(surface.vertices), bool)
-    else:
-        cover = triangle_bricks(mesh, resolution, REACH * (eps + spacing(resolution)))
-        field, cover = fill(offset_field(cover, eps), cover, filling)
-        surface = extract_surface(field, clearance=CLEARANCE)
-        surface = outer_shells(surface, field, mesh if keep_cavities else None)
-        lid = on_lid(surface.vertices, distances(surface, cover, eps), filling, eps)
-        surface = project(surface, cover, eps, fixed=lid)
-        for _ in range(2):
-            lid[surface.faces[lid[surface.faces].any(axis=1)]] = True
-    rms, worst = offset_error(distances(surface, cover, eps)[~lid], eps)
-    return Mesh(surface.vertices, surface.faces), rms, worst
-
-
-def distances(surface: BrickSurface, cover: TriangleBricks, eps: float) -> np.ndarray:
-    """Distance of each vertex to the input, cut at eps + 2 cells, float64 (V,)."""
-    limit = (eps + 2 * spacing(cover.resolution)) ** 2
-    lists = (surface.first_vertex, cover.offsets, cover.triangles, cover.records)
-    found: np.ndarray = projection_kernels.distances(surface.vertices, *lists, limit)
-    return found
-
-
 def peer_solid(mesh: Mesh, eps: float, resolution: int, method: str) -> Mesh:
     """Another tool's watertight mesh, at a fineness that matches the grid; normalised frame."""
     if method == "alpha-wrap":
         from preprocessing.formats.meshlab import alpha_wrap
 
-        return Mesh(*alpha_wrap(mesh.vertices, mesh.faces, 2 * spacing(resolution), eps))
-    import point_cloud_utils
+        vertices, faces = alpha_wrap(mesh.vertices, mesh.faces, 2 * spacing(resolution), eps)
+    else:
+        import point_cloud_utils
 
-    faces = mesh.faces.astype(np.int32)
-    return Mesh(*point_cloud_utils.make_mesh_watertight(mesh.vertices, faces, resolution**2))
+        vertices, faces = point_cloud_utils.make_mesh_watertight(
+            mesh.vertices, mesh.faces.astype(np.int32), resolution**2
+        )
+    return Mesh(on_lattice(vertices), faces)
 
 
 def _check(audit: dict[str, float | int | bool]) -> None:
@@ -205,5 +161,8 @@ def _check(audit: dict[str, float | int | bool]) -> None:
     ]
     if not audit["volume"] > 0:
         faults.append("volume")
+    for name in ("coincident", "self_intersections"):
+        if audit[name]:
+            faults.append(f"{name} ({audit[name]})")
     if faults:
         raise WatertightError("audit", f"the result failed its audit: {', '.join(faults)}")
