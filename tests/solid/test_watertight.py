@@ -341,7 +341,7 @@ def plates(gap: float) -> Mesh:
     turn = pose(4)
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0.0]])
     height = EPS + gap * spacing(64) / 2
-    vertices = np.vstack([corners - [0, 0, height], corners + [0, 0, height]])
+    vertices = np.vstack([corners - [0, 0, height], corners + np.array([0, 0, height])])
     faces = np.array([[0, 1, 2], [0, 2, 3]])
     return Mesh(vertices @ turn.T, np.vstack([faces, faces + 4]))
 
