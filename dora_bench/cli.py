@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dora_bench.evaluation import Limits
+    from dora_bench.placing import Align as AlignName
+    from dora_bench.score_files import Scores
     from dora_bench.suite import Suite
 
 app = typer.Typer(
@@ -48,7 +50,10 @@ Angle = Annotated[
 Points = Annotated[int, typer.Option(min=1, help="Random points on each surface.")]
 Align = Annotated[
     str,
-    typer.Option(help="none: predictions as they lie; bbox: fit box centre and longest side."),
+    typer.Option(
+        help="none: predictions as they lie; bbox: fit box centre and longest side; similarity: "
+        "the best of 24 rotations between axes with scale and shift."
+    ),
 ]
 SHOWN = ("surface_cd_l1", "surface_f_0.005", "cd_l1", "f_0.01", "edge_f_0.01")
 SHOWN_LAST = ("normal_consistency", "sne", "iou")
@@ -195,11 +200,12 @@ def evaluate_command(
     from dora_bench.evaluation import EvalSettings, evaluate
     from dora_bench.mini_suite import mini_suite
     from dora_bench.models import resolve_model
+    from dora_bench.placing import ALIGNMENTS
     from dora_bench.score import ScoreSettings
     from dora_bench.suite import load_suite
 
     one_of("--posterior", posterior, ("mean", "sample"))
-    one_of("--align", align, ("none", "bbox"))
+    how = one_of("--align", align, ALIGNMENTS)
     counts = parse_tokens(tokens)
     with stdout_for_results_only():
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
@@ -208,7 +214,7 @@ def evaluate_command(
             score=ScoreSettings(seed=seed, angle=chosen.record["angle"], points=points),
             resolution=resolution,
             posterior=posterior,
-            align="bbox" if align == "bbox" else "none",
+            align=cast("AlignName", how),
             gallery=gallery,
         )
         for name in model[1:]:
@@ -261,27 +267,30 @@ def score(
       dora-bench score truth.ply reconstruction.obj --json
       dora-bench score truths/ reconstructions/ --out scores.csv
     """
+    from dora_bench.placing import ALIGNMENTS
     from dora_bench.score import ScoreSettings
     from dora_bench.score_files import score_paths, summary
     from preprocessing.files import atomic_write
 
-    one_of("--align", align, ("none", "bbox"))
+    how = one_of("--align", align, ALIGNMENTS)
     with stdout_for_results_only():
-        rows = score_paths(
+        scores = score_paths(
             truth,
             prediction,
             ScoreSettings(seed=seed, angle=angle, points=points),
             run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json),
-            "bbox" if align == "bbox" else "none",
+            cast("AlignName", how),
         )
+        rows = scores.rows
         if out is not None:
             atomic_write(out, rows.to_csv(index=False))
     if as_json:
-        typer.echo(json.dumps(summary(rows)))
+        typer.echo(json.dumps(summary(scores)))
     elif not quiet:
         typer.echo(means_table(rows, ["id"]) if len(rows) <= 50 else means_table(rows, []))
         for row in rows[rows["status"] != "ok"].itertuples():
             typer.echo(f"{row.status} {row.id}: {row.reason}")
+    say_what_to_look_at(scores)
     raise typer.Exit(0 if (rows["status"] == "ok").all() else EXIT_SOME_FAILED)
 
 
@@ -387,10 +396,30 @@ def run_limits(
     return Limits(executor, workers, ray_address, timeout or None, memory or None, quiet)
 
 
-def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise UsageError unless the value is allowed."""
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value. Raises UsageError unless it is allowed."""
     if value not in allowed:
         raise UsageError(f"{option} {value}: use one of {', '.join(allowed)}")
+    return value
+
+
+def say_what_to_look_at(scores: "Scores") -> None:
+    """On standard error: notes of single rows, and the files of either side without a partner."""
+    for row in scores.rows.itertuples():
+        if row.notes:
+            typer.echo(f"note {row.id}: {row.notes}", err=True)
+    for side, other, ids in (
+        ("truth", "prediction", scores.pairing.truths_alone),
+        ("prediction", "truth", scores.pairing.predictions_alone),
+    ):
+        if ids:
+            typer.echo(f"{side} without a {other} ({len(ids)}): {', '.join(ids)}", err=True)
+    if wrong := int((scores.rows["status"] == "misplaced").sum()):
+        typer.echo(
+            f"warning: {wrong} of {len(scores.rows)} predictions seem to lie in another frame or "
+            "unit than their truth; their scores are as they lie",
+            err=True,
+        )
 
 
 def means_table(rows: "pd.DataFrame", by: list[str]) -> str:

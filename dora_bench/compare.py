@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from dora_bench.metrics import METRICS
+from dora_bench.metrics import METRICS, SCORED
 from preprocessing.console import UsageError
 from preprocessing.seeds import generator
 
@@ -83,6 +83,6 @@ def paired_values(items: pd.DataFrame, metric: str, tokens: int | None) -> pd.Se
     rows = items if tokens is None else items[items["tokens"] == tokens]
     if len(rows) == 0:
         raise UsageError(f"no row with {tokens} tokens; there are {', '.join(map(str, present))}")
-    failed = rows["status"] != "ok"
+    failed = ~rows["status"].isin(SCORED)
     values = rows[metric].astype(float).where(~failed, METRICS[metric].worst)
     return pd.Series(values.to_numpy(), index=rows["id"].to_numpy()).sort_index()

@@ -19,20 +19,28 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from dora_bench.baselines import decimate
 from dora_bench.metrics import FLOORS, METRICS
 from dora_bench.models import resolve_model
+from dora_bench.placing import POOR, Align, Placement, align, misplaced
 from dora_bench.protocol import ModelInfo, ShapeInput, ShapeModel
 from dora_bench.report import aggregate
-from dora_bench.score import ScoreSettings, Truth, prepare_truth, score_usable, worst_scores
+from dora_bench.score import (
+    ScoreSettings,
+    Truth,
+    failed_scores,
+    prepare_truth,
+    score_usable,
+    worst_scores,
+)
 from dora_bench.suite import Suite
 from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_path, atomic_write
-from preprocessing.mesh import Mesh, MeshError, load_mesh, normalise, save_mesh
+from preprocessing.mesh import Mesh, MeshError, load_mesh, save_mesh
 from preprocessing.running.runner import Item, Outcome, run
 
 SCHEMA = 1
@@ -47,7 +55,7 @@ class EvalSettings:
     score: ScoreSettings = field(default_factory=ScoreSettings)
     resolution: int = 256
     posterior: str = "mean"
-    align: Literal["none", "bbox"] = "none"
+    align: Align = "none"
     gallery: bool = True
 
     def record(self) -> dict[str, Any]:
@@ -241,21 +249,29 @@ def evaluate_row(
         started = time.perf_counter()
         mesh = model.decode(latent, settings.resolution)
         row["decode_s"] = time.perf_counter() - started
-        aligned = mesh if settings.align == "none" else align_bbox(mesh, shape.mesh)
-        row.update(score_usable(truth, aligned))
+        placement = align(mesh, shape.mesh, settings.align, shape.id)
+        row.update(score_usable(truth, placement.move(mesh)))
+        row.update(place_of(row, placement, mesh, shape, settings))
     except MeshError as error:
-        row.update(worst_scores(), status="failed", reason=f"{error.reason}: {error.message}")
+        row.update(failed_scores(truth))
+        row.update(status="failed", reason=f"{error.reason}: {error.message}")
         mesh = None
     row.update(truth.floor)
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return row, mesh
 
 
-def align_bbox(prediction: Mesh, truth: Mesh) -> Mesh:
-    """Move and scale a prediction so that box centre and longest side are the truth's."""
-    _, there = normalise(prediction)
-    _, here = normalise(truth)
-    return Mesh(here.invert(there.apply(prediction.vertices)), prediction.faces)
+def place_of(
+    row: dict[str, Any], placement: Placement, mesh: Mesh, shape: ShapeInput, settings: EvalSettings
+) -> dict[str, Any]:
+    """What is to be said about where the mesh lies: how it was moved, or seems misplaced."""
+    if settings.align != "none":
+        x, y, z = (f"{value:.6g}" for value in placement.shift)
+        moved = f"moved: axes {placement.axes}, scale {placement.scale:.6g}, shift {x} {y} {z}"
+        return {"notes": "; ".join(filter(None, (moved, row["notes"])))}
+    if row["surface_cd_l1"] > POOR and (why := misplaced(mesh, shape.mesh, shape.id)):
+        return {"status": "misplaced", "reason": why}
+    return {}
 
 
 def keep_picture(mesh: Mesh, path: Path) -> None:
@@ -273,7 +289,7 @@ COLUMNS = (
     *("model", "tokens", "id", "level", "split", "salient_edges", "posterior", "status", "reason"),
     *("latent_floats", "latent_bytes"),
     *METRICS,
-    *("pred_watertight", "pred_components"),
+    *("pred_watertight", "pred_components", "notes"),
     *FLOORS.values(),
     *("encode_s", "decode_s", "peak_memory_mb"),
 )

@@ -102,6 +102,10 @@ METRICS: dict[str, Metric] = {
     ),
 }
 
+# Rows with scores of their own; any other status counts with the worst values. What seems misplaced
+# is scored as it lies, so it is no success either.
+SCORED = ("ok", "misplaced")
+
 # The truth against itself, sampled twice: what a perfect prediction scores on point-to-point
 # metrics. Column of the metric -> column of its floor.
 FLOORS: dict[str, str] = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dora_bench.metrics import METRICS
+from dora_bench.metrics import METRICS, SCORED
 from preprocessing.console import UsageError
 from preprocessing.seeds import generator
 
@@ -95,7 +95,7 @@ def groups_of(items: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
 
 def _score_arrays(items: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Scores float64 (rows, metrics): NaN for failures, and with failures at the worst value."""
-    ok = (items["status"] == "ok").to_numpy()
+    ok = items["status"].isin(SCORED).to_numpy()
     scored = items[names].to_numpy(np.float64, na_value=np.nan).copy()
     scored[~ok] = np.nan
     if (infinite := np.isinf(scored)).any():

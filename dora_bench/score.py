@@ -6,6 +6,7 @@ moved. The work on the truth (clouds, edges, normal maps, noise floor) is done o
 """
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -27,6 +28,7 @@ from dora_bench.metrics import (
 )
 from dora_bench.normal_error import NormalMaps, SneSettings, sharp_normal_error, truth_maps
 from dora_bench.normal_kernels import agreeing_normals
+from dora_bench.volume import Solid, inside, odd_edges, proper_faces, solid_of, weld
 from preprocessing.distance.morton import morton_order
 from preprocessing.distance.queries import TriangleTree
 from preprocessing.half_edges import count_components, edge_faults
@@ -34,6 +36,12 @@ from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.sampling import sample_segments, sample_surface
 from preprocessing.seeds import generator
+
+SCORER_VERSION = 2
+"""Raised whenever the same two meshes would score otherwise: rows of two versions are not compared.
+
+2: inside does not depend on winding, no score is worse than the worst value, open edges are welded.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +56,16 @@ class ScoreSettings:
     sne: SneSettings = field(default_factory=SneSettings)
 
     def record(self) -> dict[str, object]:
-        """The settings as plain values for a result file."""
-        return {**asdict(self), "sne": self.sne.record()}
+        """The settings and the scorer's version, as plain values for a result file."""
+        return {"scorer_version": SCORER_VERSION, **asdict(self), "sne": self.sne.record()}
 
 
 @dataclass(frozen=True)
 class Surface:
     """One mesh, measured: what any comparison with another one needs.
 
-    `mesh` has merged positions and no unused vertex. `cloud`, `normals` float64 (N,3) along a
+    `mesh` has merged positions and no unused vertex; `solid` is its inside, None where it has none,
+    which `open_edges` of it explain. `cloud`, `normals` float64 (N,3) along a
     Morton curve, unit normals. `edge_points` (K,3) and the two face `sides` (K,2,3) at each;
     K = 0 and `edge_tree` None without a salient edge. `tree` is over the faces with an area,
     `real`, whose unit `face_normals` it goes with; ring_faces[ring_starts[v] : ring_starts[v + 1]]
@@ -64,7 +73,8 @@ class Surface:
     """
 
     mesh: Mesh
-    closed: bool
+    solid: Solid | None
+    open_edges: int
     components: int
     salient_edges: int
     cloud: np.ndarray
@@ -99,12 +109,13 @@ def score_meshes(
     angle: float = 15.0,
     points: int = 1_000_000,
     item_id: str = "",
-) -> dict[str, float]:
-    """Every metric of METRICS, `pred_watertight`, `pred_components` and the noise floor, as a dict.
+) -> dict[str, Any]:
+    """Every metric of METRICS, `pred_watertight`, `pred_components`, `notes` and the noise floor.
 
     Both meshes in the truth's normalised frame; lengths are in it, fractions and IoU in [0, 1], see
-    METRICS for the formulas. A prediction that is None, empty or broken scores the worst values.
-    Raises MeshError when the truth itself is empty or broken.
+    METRICS for the formulas. A prediction that is None, empty or broken scores the worst values,
+    and none scores worse; `notes` says why a score is NaN. Raises MeshError when the truth itself
+    is empty or broken.
     """
     settings = ScoreSettings(seed=seed, angle=angle, points=points)
     return score(prepare_truth(truth, settings, item_id), prediction)
@@ -113,7 +124,7 @@ def score_meshes(
 def prepare_truth(mesh: Mesh, settings: ScoreSettings, item_id: str = "") -> Truth:
     """Measure a truth once. Raises MeshError(empty, non-finite, bad-index).
 
-    An open truth has no volume: `iou` is NaN for every prediction that can be scored.
+    An open truth has no volume: `iou` is NaN for every prediction, itself and failures included.
     """
     surface = measure(mesh, settings, item_id, "truth")
     # The second cloud is the one that a prediction equal to the truth gets: such a prediction
@@ -124,37 +135,70 @@ def prepare_truth(mesh: Mesh, settings: ScoreSettings, item_id: str = "") -> Tru
     return Truth(settings, item_id, surface, truth_maps(surface.mesh, settings.sne), floor)
 
 
-def score(truth: Truth, prediction: Mesh | None) -> dict[str, float]:
+def score(truth: Truth, prediction: Mesh | None) -> dict[str, Any]:
     """As `score_meshes`, for a prepared truth."""
     try:
         return score_usable(truth, prediction)
     except MeshError:
-        return {**worst_scores(), **truth.floor}
+        return failed_scores(truth)
 
 
-def score_usable(truth: Truth, prediction: Mesh | None) -> dict[str, float]:
+def score_usable(truth: Truth, prediction: Mesh | None) -> dict[str, Any]:
     """As `score`, but raises MeshError(reason) for a missing, empty or broken prediction."""
     if prediction is None:
         raise MeshError("empty", "there is no prediction")
     one = truth.surface
     other = measure(prediction, truth.settings, truth.item_id, "prediction")
-    return {
+    scores = {
         **surface_metrics(one, other),
         **point_metrics(one.cloud, one.point_tree, other.cloud, other.point_tree),
         **edge_scores(one, other),
         **true_edge_scores(one, other),
         "sne": sharp_normal_error(truth.maps, other.mesh),
         "iou": iou(truth, other),
-        "pred_watertight": other.closed,
+    }
+    return {
+        **{name: no_worse(name, value) for name, value in scores.items()},
+        "pred_watertight": other.solid is not None,
         "pred_components": other.components,
         **truth.floor,
+        "notes": iou_note(one, other),
     }
 
 
-def worst_scores() -> dict[str, float]:
+def no_worse(name: str, value: float) -> float:
+    """The value, or the metric's worst where it is worse: a failure must not beat a mesh."""
+    metric = METRICS[name]
+    return min(value, metric.worst) if metric.direction == "lower" else max(value, metric.worst)
+
+
+def iou_note(one: Surface, other: Surface) -> str:
+    """Why `iou` says nothing about these two, where it does not; else ""."""
+    if one.solid is None:
+        return (
+            f"no IoU: the truth has no inside, {one.open_edges} of its edges lie on an odd number "
+            "of faces; `dora-prep watertight` closes it"
+        )
+    if other.solid is None:
+        return (
+            f"IoU is the worst value: the prediction has no inside, {other.open_edges} of its "
+            "edges lie on an odd number of faces"
+        )
+    return ""
+
+
+def worst_scores() -> dict[str, Any]:
     """What a prediction that is missing, empty or broken scores."""
-    worst: dict[str, float] = {name: metric.worst for name, metric in METRICS.items()}
+    worst: dict[str, Any] = {name: metric.worst for name, metric in METRICS.items()}
     return {**worst, "pred_watertight": False, "pred_components": 0}
+
+
+def failed_scores(truth: Truth) -> dict[str, Any]:
+    """As `worst_scores`, of a known truth: its floor, and no IoU where it has no inside."""
+    scores = {**worst_scores(), **truth.floor, "notes": ""}
+    if truth.surface.solid is None:
+        scores |= {"iou": float("nan"), "notes": iou_note(truth.surface, truth.surface)}
+    return scores
 
 
 def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Surface:
@@ -182,12 +226,14 @@ def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Sur
         edge_points, faces = edge_points[order], salient.faces[rows[order]]
         sides = crosses[faces] / sizes[faces][..., None]
         edge_tree = segment_tree(salient.segments)
+    solid = solid_of(mesh)
     faces = mesh.faces[real]
     ring_starts = np.zeros(len(mesh.vertices) + 1, np.int64)
     ring_starts[1:] = np.cumsum(np.bincount(faces.ravel(), minlength=len(mesh.vertices)))
     return Surface(
         mesh=mesh,
-        closed=edge_faults(mesh.faces).unbalanced_edges == 0,
+        solid=solid,
+        open_edges=0 if solid else odd_edges(mesh.faces),
         components=count_components(mesh.faces, len(mesh.vertices)),
         salient_edges=len(salient),
         cloud=cloud,
@@ -205,7 +251,10 @@ def measure(mesh: Mesh, settings: ScoreSettings, item_id: str, role: str) -> Sur
 
 
 def tidy(mesh: Mesh) -> Mesh:
-    """Without unused vertices, and with equal positions merged when that can close the mesh."""
+    """Without unused vertices; with equal and all but equal positions merged if that can close it.
+
+    Files without indices repeat each position, and may round it otherwise each time.
+    """
     if len(mesh.faces) == 0:
         raise MeshError("empty", "the mesh has no faces")
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
@@ -216,9 +265,9 @@ def tidy(mesh: Mesh) -> Mesh:
         raise MeshError("non-finite", "a vertex of the mesh is not finite")
     if edge_faults(faces).unbalanced_edges:
         vertices, merged = np.unique(vertices, axis=0, return_inverse=True)
-        faces = merged.reshape(-1)[faces]
-        distinct = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
-        faces = faces[distinct]
+        faces = proper_faces(merged.reshape(-1)[faces])
+        if len(faces) and edge_faults(faces).unbalanced_edges:
+            return weld(Mesh(vertices, faces))
     return Mesh(vertices, faces)
 
 
@@ -307,12 +356,12 @@ def true_edge_scores(one: Surface, other: Surface) -> dict[str, float]:
 def iou(truth: Truth, other: Surface) -> float:
     """Volume IoU: one random point in each cell of the joint bounding box.
 
-    An open prediction has no inside and scores the worst; against an open truth it is NaN.
+    A prediction without inside scores the worst; against a truth without inside it is NaN.
     """
     one, cells = truth.surface, truth.settings.volume_cells
-    if not one.closed:
+    if one.solid is None:
         return float("nan")
-    if not other.closed:
+    if other.solid is None:
         return METRICS["iou"].worst
     corners = np.concatenate([one.mesh.vertices, other.mesh.vertices])
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -320,14 +369,4 @@ def iou(truth: Truth, other: Surface) -> float:
     cell = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     points = low + (cell + random.random(cell.shape)) / cells * (high - low)
     points = points[morton_order(points)]
-    return volume_iou(inside(one, points), inside(other, points))
-
-
-def inside(surface: Surface, points: np.ndarray) -> np.ndarray:
-    """Where the winding number is not 0, bool (N,): an inside-out mesh has the same inside.
-
-    `points` (N,3) lie along a Morton curve.
-    """
-    tree = TriangleTree.build(surface.mesh)
-    # Distances would only let `winding` skip rays; on points far from the surface they cost more.
-    return tree.winding(points, np.zeros(len(points))) != 0
+    return volume_iou(inside(one.solid, points), inside(other.solid, points))

@@ -2,30 +2,42 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from dora_bench.evaluation import Limits, align_bbox
+from dora_bench.evaluation import Limits
 from dora_bench.metrics import METRICS
-from dora_bench.score import ScoreSettings, prepare_truth, score_usable, worst_scores
-from preprocessing.console import Progress, UsageError
-from preprocessing.mesh import MeshError, frame_of_output, load_mesh
-from preprocessing.running.manifest import find_inputs, mesh_suffixes
+from dora_bench.pairing import Match, Pairing, pair_up
+from dora_bench.placing import POOR, Align, align, box_note, misplaced
+from dora_bench.score import (
+    ScoreSettings,
+    failed_scores,
+    prepare_truth,
+    score_usable,
+    worst_scores,
+)
+from preprocessing.console import Progress
+from preprocessing.mesh import Mesh, MeshError, frame_of_output, load_mesh
+from preprocessing.running.manifest import mesh_suffixes
 from preprocessing.running.runner import Item, run
-
-Align = Literal["none", "bbox"]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A truth and the prediction of the same id; None where there is none."""
+    """One work item: a match and how it is scored."""
 
-    id: str
-    truth: str
-    prediction: str | None
+    match: Match
     settings: ScoreSettings
     align: Align
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row a truth, and which files of either side have no partner."""
+
+    rows: pd.DataFrame
+    pairing: Pairing
 
 
 def score_paths(
@@ -34,18 +46,20 @@ def score_paths(
     settings: ScoreSettings,
     limits: Limits,
     align: Align = "none",
-) -> pd.DataFrame:
-    """One row a truth, sorted by id: id, status, reason and the columns of `score_meshes`.
+) -> Scores:
+    """Rows sorted by id: id, status, reason, notes and the columns of `score_meshes`.
 
-    A prediction that is missing, unreadable or empty is a failed row with the worst values.
+    A prediction that is missing, ambiguous, unreadable or empty is a failed row with the worst
+    values; one that seems to lie in another frame keeps its scores and has the status misplaced.
     Raises UsageError when nothing matches.
     """
-    pairs = match(truth, prediction, settings, align)
+    pairing = pair_up(truth, prediction, mesh_suffixes())
+    pairs = [Pair(match, settings, align) for match in pairing.matches]
     rows = []
     with Progress(len(pairs), "score", limits.quiet) as progress:
         outcomes = run(
             "dora_bench.score_files:score_pair",
-            [Item(pair.id, pair) for pair in pairs],
+            [Item(pair.match.id, pair) for pair in pairs],
             executor=limits.executor,
             workers=limits.workers,
             timeout=limits.timeout,
@@ -54,59 +68,62 @@ def score_paths(
         )
         for outcome in outcomes:
             row = outcome.value if outcome.status == "ok" else worst_scores()
-            status = {"status": outcome.status, "reason": outcome.reason}
-            rows.append({"id": outcome.id, **status, **row})
+            reason = f"{outcome.reason}: {outcome.detail}".rstrip(": ")
+            status = {"status": outcome.status, "reason": reason if reason else ""}
+            rows.append({"id": outcome.id, **status, "notes": "", **row})
             progress.update()
-    return pd.DataFrame(rows).sort_values("id", ignore_index=True)
-
-
-def match(truth: Path, prediction: Path, settings: ScoreSettings, align: Align) -> list[Pair]:
-    """Pair two files, or two folders by id. Raises UsageError."""
-    for path in (truth, prediction):
-        if not path.exists():
-            raise UsageError(f"{path}: no such file or folder")
-    if truth.is_dir() != prediction.is_dir():
-        raise UsageError("give two meshes or two folders, not one of each")
-    if not truth.is_dir():
-        return [Pair(truth.stem, str(truth), str(prediction), settings, align)]
-    truths, predictions = (
-        {entry.id: entry.path for entry in find_inputs([str(path)], mesh_suffixes())}
-        for path in (truth, prediction)
-    )
-    if not set(truths) & set(predictions):
-        raise UsageError(
-            f"no mesh of {prediction} has the id of one of {truth} (the path below the folder, "
-            f"without its suffix): {min(predictions)!r} and {min(truths)!r}, for two"
-        )
-    return [Pair(k, truths[k], predictions.get(k), settings, align) for k in sorted(truths)]
+    return Scores(pd.DataFrame(rows).sort_values("id", ignore_index=True), pairing)
 
 
 def score_pair(pair: Pair) -> dict[str, Any]:
     """Worker: both meshes into the truth's normalised frame, then every metric."""
-    mesh = load_mesh(pair.truth)
+    match = pair.match
+    mesh = load_mesh(match.truth)
     transform = frame_of_output(mesh)
     mesh = transform.place(mesh)
-    truth = prepare_truth(mesh, pair.settings, pair.id)
+    truth = prepare_truth(mesh, pair.settings, match.id)
     try:
-        if pair.prediction is None:
+        if match.refused:
+            raise MeshError("ambiguous", match.refused)
+        if match.prediction is None:
             raise MeshError("missing", "there is no prediction of this id")
-        other = transform.place(load_mesh(pair.prediction))
-        if pair.align == "bbox":
-            other = align_bbox(other, mesh)
-        return score_usable(truth, other)
+        other = transform.place(load_mesh(match.prediction))
+        placement = align(other, mesh, pair.align, match.id)
+        row = {"status": "ok", "reason": "", **score_usable(truth, placement.move(other))}
+        if pair.align != "none":
+            row |= placement.record()
     except MeshError as error:
-        reason = f"{error.reason}: {error.message}"
-        return {"status": "failed", "reason": reason, **worst_scores(), **truth.floor}
+        row = {"status": "failed", "reason": f"{error.reason}: {error.message}"}
+        return {**row, **failed_scores(truth)}
+    return judged(row, pair, other, mesh)
 
 
-def summary(rows: pd.DataFrame) -> dict[str, Any]:
-    """Of one pair its row; of several the metrics' means, failures at the worst, and counts."""
+def judged(row: dict[str, Any], pair: Pair, other: Mesh, truth: Mesh) -> dict[str, Any]:
+    """The row with what is to be said about place and choice of the prediction."""
+    notes = [pair.match.note, row["notes"]]
+    if pair.align == "none":
+        notes.insert(1, box_note(other, truth))
+        if row["surface_cd_l1"] > POOR and (why := misplaced(other, truth, pair.match.id)):
+            row |= {"status": "misplaced", "reason": why}
+    return {**row, "notes": "; ".join(filter(None, notes))}
+
+
+def summary(scores: Scores) -> dict[str, Any]:
+    """Of one pair its row; of several the metrics' means, failures at the worst, and counts.
+
+    `unmatched_truths` and `unmatched_predictions` list what has no partner.
+    """
+    rows = scores.rows
     counts = {"n_ok": int((rows["status"] == "ok").sum()), "n_total": len(rows)}
+    alone = {
+        "unmatched_truths": scores.pairing.truths_alone,
+        "unmatched_predictions": scores.pairing.predictions_alone,
+    }
     if len(rows) == 1:
         row = rows.iloc[0].to_dict()
-        return {key: plain(value) for key, value in row.items()}
+        return {**{key: plain(value) for key, value in row.items()}, **alone}
     means = rows[list(METRICS)].astype(float).mean()
-    return {**{name: plain(value) for name, value in means.items()}, **counts}
+    return {**{name: plain(value) for name, value in means.items()}, **counts, **alone}
 
 
 def plain(value: Any) -> Any:

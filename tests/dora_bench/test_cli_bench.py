@@ -83,7 +83,7 @@ def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Pa
     [
         (("eval", "--model", "identiy", "--suite", "."), "no suite here"),
         (("eval", "--model", "identity", "--tokens", "many"), "whole numbers"),
-        (("eval", "--model", "identity", "--align", "icp"), "use one of none, bbox"),
+        (("eval", "--model", "identity", "--align", "icp"), "use one of none, bbox, similarity"),
         (("score", "nowhere.ply", "there.ply"), "no such file"),
         (("leaderboard", "nowhere", "--out", "x"), "no results.json"),
     ],
@@ -92,3 +92,29 @@ def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> No
     done = dora_bench(*arguments, code=2)
     assert message in done.stderr
     assert done.stderr.count("\n") <= 2
+
+
+def test_score_says_what_is_misplaced_ambiguous_and_left_over(tmp_path: Path) -> None:
+    cube, ball = box().mesh, sphere().mesh
+    for name in ("cube.ply", "chair.obj", "alone.ply"):
+        save_mesh(cube, tmp_path / "truth" / name)
+    save_mesh(ball, tmp_path / "truth/ball.ply")
+    for name in ("chair.ply", "chair.stl", "extra.ply"):
+        save_mesh(cube, tmp_path / "prediction" / name)
+    save_mesh(Mesh(1000 * cube.vertices, cube.faces), tmp_path / "prediction/cube.ply")
+    save_mesh(ball, tmp_path / "prediction/ball.obj")
+    both = (tmp_path / "truth", tmp_path / "prediction", *FEW)
+    done = dora_bench("score", *both, "--out", tmp_path / "rows.csv", code=3)
+    rows = pd.read_csv(tmp_path / "rows.csv").set_index("id")
+    assert rows["status"].to_dict() == {
+        "alone": "failed", "ball": "ok", "chair": "failed", "cube": "misplaced",
+    }  # fmt: skip
+    assert "chair.ply and chair.stl" in rows.loc["chair", "reason"]
+    assert "--align bbox" in rows.loc["cube", "reason"]
+    assert (rows["surface_cd_l1"] <= METRICS["surface_cd_l1"].worst).all()
+    assert "truth without a prediction (1): alone" in done.stderr
+    assert "prediction without a truth (1): extra" in done.stderr
+    assert "another frame or unit" in done.stderr
+    found = json.loads(dora_bench("score", *both, "--align", "similarity", "--json", code=3).stdout)
+    assert (found["unmatched_truths"], found["unmatched_predictions"]) == (["alone"], ["extra"])
+    assert (found["n_ok"], found["n_total"]) == (2, 4)

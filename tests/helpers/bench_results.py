@@ -13,10 +13,15 @@ import numpy as np
 import pandas as pd
 
 from dora_bench.metrics import FLOORS, METRICS
+from dora_bench.normal_error import SneSettings
 from dora_bench.report import aggregate
+from dora_bench.score import ScoreSettings, prepare_truth, score
 from preprocessing.mesh import Mesh, normalise
 from preprocessing.seeds import generator
 
+QUICK = ScoreSettings(
+    points=2000, edge_points=1000, volume_cells=16, sne=SneSettings(views=4, resolution=48)
+)
 SUITE = {
     "name": "mini",
     "version": "1",
@@ -36,6 +41,11 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 KINDS = ("sphere", "torus", "box", "gear", "vase", "cylinder")
 FAILED = {("dora-tiny", 64, 3), ("dora-tiny", 64, 9), ("vecset", 1024, 5), ("vecset", 256, 5)}
+
+
+def quick_scores(truth: Mesh, prediction: Mesh | None) -> dict[str, Any]:
+    """Every metric of two meshes, from few points and coarse normal maps."""
+    return score(prepare_truth(truth, QUICK), prediction)
 
 
 def revolved(profile: np.ndarray, sides: int, radii: np.ndarray | None = None) -> Mesh:
