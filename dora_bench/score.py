@@ -110,15 +110,16 @@ def score_meshes(
     points: int = 1_000_000,
     item_id: str = "",
 ) -> dict[str, Any]:
-    """Every metric of METRICS, `pred_watertight`, `pred_components`, `notes` and the noise floor.
+    """Every metric of METRICS, `pred_watertight`, `pred_components` and the noise floor, as a dict.
 
     Both meshes in the truth's normalised frame; lengths are in it, fractions and IoU in [0, 1], see
     METRICS for the formulas. A prediction that is None, empty or broken scores the worst values,
-    and none scores worse; `notes` says why a score is NaN. Raises MeshError when the truth itself
-    is empty or broken.
+    and none scores worse. `notes` is there only where the IoU cannot be told, and says why. Raises
+    MeshError when the truth itself is empty or broken.
     """
     settings = ScoreSettings(seed=seed, angle=angle, points=points)
-    return score(prepare_truth(truth, settings, item_id), prediction)
+    found = score(prepare_truth(truth, settings, item_id), prediction)
+    return found if found["notes"] else {k: v for k, v in found.items() if k != "notes"}
 
 
 def prepare_truth(mesh: Mesh, settings: ScoreSettings, item_id: str = "") -> Truth:
