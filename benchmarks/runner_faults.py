@@ -58,7 +58,7 @@ def main() -> None:
         print(f"{executor:7} {len(found)} outcomes, {counts}, {len(wrong)} wrong, {seconds:.1f} s")
         for outcome in wrong:
             print(f"  {outcome}")
-    print("kill -9 at 20 random moments: pytest tests/test_pipeline.py -m slow -k kill_9")
+    print("kill -9 at 20 random moments: pytest tests/running/test_pipeline.py -m slow -k kill_9")
 
 
 if __name__ == "__main__":

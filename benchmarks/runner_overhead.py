@@ -49,26 +49,27 @@ from pathlib import Path
 import psutil
 from preprocessing.running import pipeline
 from preprocessing.running.manifest import find_inputs, mesh_suffixes
-from preprocessing.running.pipeline import Limits, Stage, Work, open_stages
-from preprocessing.running.stages import WatertightSettings
+from preprocessing.running.recording import Recorder
+from preprocessing.running.tasks import Plan
+from preprocessing.settings import Limits, WatertightSettings
 
 listed, out = sys.argv[1:]
 peak, first = 0, None
 started = time.monotonic()
-watch = Work.record
+watch = Recorder.record
 
 def record(self, outcome):
     global first
     first = first or time.monotonic() - started
     watch(self, outcome)
 
-Work.record = record
+Recorder.record = record
 entries = find_inputs([listed], mesh_suffixes())
 found = time.monotonic() - started
 limits = Limits(executor="ray", workers=2, quiet=True)
-summary = pipeline.run_plan(
-    entries, Path(out), WatertightSettings(eps=2 / 48, resolution=48), None, limits
-)
+settings = WatertightSettings(eps=2 / 48, resolution=48)
+plan = Plan(out=Path(out), watertight=settings, samples=None)
+summary = pipeline.run_plan(entries, plan, limits)
 text = Path("/proc/self/status").read_text()
 peak = int(text.split("VmHWM:")[1].split()[0]) / 1024
 print(f"{found:.1f} {first if first is not None else float('nan'):.1f} {peak:.0f} "

@@ -28,8 +28,9 @@ from scipy.sparse.csgraph import connected_components
 
 from preprocessing.mesh import SUFFIXES, Mesh, MeshError, load_mesh, normalise
 from preprocessing.seeds import generator
+from preprocessing.settings import default_resolution, parse_eps
 from preprocessing.solid.bricks import spacing
-from preprocessing.solid.watertight import default_resolution, make_watertight, parse_eps
+from preprocessing.solid.watertight import make_watertight
 
 POINTS, PART_POINTS = 100_000, 50_000
 RAYS = 32

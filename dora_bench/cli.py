@@ -13,7 +13,6 @@ from preprocessing.console import (
     stdout_for_results_only,
 )
 from preprocessing.options import (
-    EXECUTORS,
     Executor,
     Inputs,
     Json,
@@ -25,12 +24,12 @@ from preprocessing.options import (
     Seed,
     Timeout,
     Workers,
+    run_limits,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dora_bench.evaluation import Limits
     from dora_bench.placing import Align as AlignName
     from dora_bench.score_files import Scores
     from dora_bench.suite import Suite
@@ -94,24 +93,24 @@ def build(
     Example:
       dora-bench build prepared/watertight --out suite-512 --per-level 800
     """
-    from dora_bench.suite import build_suite, read_sources, read_train_list
+    from dora_bench.suite import SuiteSettings, build_suite, read_sources, read_train_list
     from preprocessing.running.manifest import find_inputs, mesh_suffixes
 
     with stdout_for_results_only():
-        suite, left_out = build_suite(
-            find_inputs(inputs, mesh_suffixes(), exclude=out),
-            out,
+        settings = SuiteSettings(
             name=name,
             per_level=per_level,
             seed=seed,
             angle=angle,
             thresholds=thresholds,
-            sources=read_sources(sources) if sources else None,
+            sources=read_sources(sources) if sources else {},
             source=source,
             licence=licence,
-            train_ids=read_train_list(train) if train else (),
-            workers=workers,
-            quiet=quiet or as_json,
+            train_ids=frozenset(read_train_list(train)) if train else frozenset(),
+        )
+        entries = find_inputs(inputs, mesh_suffixes(), exclude=out)
+        suite, left_out = build_suite(
+            entries, out, settings, workers=workers, quiet=quiet or as_json
         )
     show_suite(suite, left_out, quiet, as_json)
     raise typer.Exit(EXIT_SOME_FAILED if left_out else 0)
@@ -379,21 +378,6 @@ def parse_tokens(text: str, least: int = 1) -> list[int]:
     if min(counts) < least:
         raise UsageError(f"--tokens {text}: counts must be at least {least}")
     return counts
-
-
-def run_limits(
-    executor: str,
-    workers: int,
-    ray_address: str | None,
-    timeout: float,
-    memory: float,
-    quiet: bool,
-) -> "Limits":
-    """The common options as the evaluation takes them. Raises UsageError."""
-    from dora_bench.evaluation import Limits
-
-    one_of("--executor", executor, EXECUTORS)
-    return Limits(executor, workers, ray_address, timeout or None, memory or None, quiet)
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

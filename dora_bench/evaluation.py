@@ -42,6 +42,7 @@ from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_path, atomic_write
 from preprocessing.mesh import Mesh, MeshError, load_mesh, save_mesh
 from preprocessing.running.runner import Item, Outcome, run
+from preprocessing.settings import Limits
 
 SCHEMA = 1
 GALLERY_FACES = 6000
@@ -74,18 +75,6 @@ class Task:
     tokens: tuple[int, ...]
     settings: EvalSettings
     folder: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How the work is carried out; no score depends on it."""
-
-    executor: str = "auto"
-    workers: int = 0
-    ray_address: str | None = None
-    timeout: float | None = 3600.0
-    memory: float | None = None
-    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,11 +176,7 @@ def run_round(todo: list[Task], limits: Limits, progress: Progress) -> None:
     outcomes = run(
         "dora_bench.evaluation:evaluate_item",
         [Item(task.item_id, task) for task in todo],
-        executor=limits.executor,
-        workers=limits.workers,
-        timeout=limits.timeout,
-        memory=limits.memory,
-        ray_address=limits.ray_address,
+        **limits.for_runner(),
     )
     for outcome in outcomes:
         task = tasks[outcome.id]

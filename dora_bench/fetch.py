@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from dora_bench.suite import Suite, build_suite
+from dora_bench.suite import Suite, SuiteSettings, build_suite
 from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_path, sha256_file
 from preprocessing.running.manifest import Entry
@@ -88,17 +88,14 @@ def import_published(
     except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the published files cannot be read: {error}") from error
     levels = {name: level for level, names in lists.items() for name in names}
-    suite, left_out = build_suite(
-        entries,
-        out,
+    settings = SuiteSettings(
         name="dora-bench-256",
         per_level=len(levels),
         source=f"huggingface.co/datasets/{REPOSITORY}",
         licence=LICENCE,
         levels=levels,
-        workers=workers,
-        quiet=quiet,
     )
+    suite, left_out = build_suite(entries, out, settings, workers=workers, quiet=quiet)
     for entry in entries:
         Path(entry.path).unlink()
     (out / "obj").rmdir()

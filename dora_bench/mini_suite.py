@@ -7,7 +7,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from dora_bench.suite import Suite, build_suite, load_suite
+from dora_bench.suite import Suite, SuiteSettings, build_suite, load_suite
 from preprocessing.console import Progress, UsageError
 from preprocessing.mesh import Mesh, load_mesh, save_mesh
 from preprocessing.running.manifest import Entry
@@ -62,7 +62,8 @@ def build_mini(work: Path, quiet: bool) -> None:
             entries.append(solid(shape.id, shape.mesh, work))
             sources[shape.id] = (f"preprocessing/shapes.py, seed {SEED}", "Apache-2.0")
             progress.update()
-    build_suite(entries, work / "mini", name="mini", sources=sources, workers=1, quiet=True)
+    settings = SuiteSettings(name="mini", sources=sources)
+    build_suite(entries, work / "mini", settings, workers=1, quiet=True)
 
 
 def solid(name: str, mesh: Mesh, work: Path) -> Entry:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from dora_bench.evaluation import Limits
 from dora_bench.metrics import METRICS
 from dora_bench.pairing import Match, Pairing, pair_up
 from dora_bench.placing import POOR, Align, align, box_note, misplaced
@@ -21,6 +20,7 @@ from preprocessing.console import Progress
 from preprocessing.mesh import Mesh, MeshError, frame_of_output, load_mesh
 from preprocessing.running.manifest import mesh_suffixes
 from preprocessing.running.runner import Item, run
+from preprocessing.settings import Limits
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,7 @@ def score_paths(
         outcomes = run(
             "dora_bench.score_files:score_pair",
             [Item(pair.match.id, pair) for pair in pairs],
-            executor=limits.executor,
-            workers=limits.workers,
-            timeout=limits.timeout,
-            memory=limits.memory,
-            ray_address=limits.ray_address,
+            **limits.for_runner(),
         )
         for outcome in outcomes:
             row = outcome.value if outcome.status == "ok" else worst_scores()

@@ -11,7 +11,7 @@ the same questions, whatever their names.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,33 +85,71 @@ def suite_hash(items: pd.DataFrame) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def build_suite(
-    entries: Iterable[Entry],
-    out: Path,
-    *,
-    name: str = "",
-    per_level: int = 800,
-    seed: int = 0,
-    angle: float = 15.0,
-    thresholds: str = "20000",
-    sources: Mapping[str, tuple[str, str]] | None = None,
-    source: str = "",
-    licence: str = "",
-    train_ids: Iterable[str] = (),
-    levels: Mapping[str, int] | None = None,
-    workers: int = 0,
-    quiet: bool = False,
-) -> tuple[Suite, dict[str, str]]:
-    """Build a suite from watertight meshes; return it and the reason for each mesh left out.
+@dataclass(frozen=True, kw_only=True)
+class SuiteSettings:
+    """What a suite depends on besides its meshes.
 
     Salient edges (dihedral angle > `angle` degrees) give each mesh its level by the published
     `thresholds` (20000 or 10000 between L2 and L3), or `levels` gives it; `per_level` of each level
     are drawn by `seed`. `sources` maps ids to (source, licence); `source` and `licence` are for the
     rest. An id in `train_ids`, or in a top folder named train, is marked split "train"; where there
-    are such, all others are "held-out". Raises UsageError when nothing can be used.
+    are such, all others are "held-out". Raises UsageError for unknown thresholds.
     """
-    if thresholds not in LEVELS:
-        raise UsageError(f"--thresholds {thresholds}: use one of {', '.join(LEVELS)}")
+
+    name: str = ""
+    per_level: int = 800
+    seed: int = 0
+    angle: float = 15.0
+    thresholds: str = "20000"
+    levels: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
+    licence: str = ""
+    sources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    train_ids: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.thresholds not in LEVELS:
+            raise UsageError(f"--thresholds {self.thresholds}: use one of {', '.join(LEVELS)}")
+
+    def level_of(self, candidate: Candidate) -> int:
+        """The level of a mesh, as given or by its salient edges."""
+        given = self.levels.get(candidate.id)
+        return level_of(candidate.salient_edges, self.thresholds) if given is None else given
+
+
+def build_suite(
+    entries: Iterable[Entry],
+    out: Path,
+    settings: SuiteSettings | None = None,
+    *,
+    workers: int = 0,
+    quiet: bool = False,
+) -> tuple[Suite, dict[str, str]]:
+    """Build a suite from watertight meshes; return it and the reason for each mesh left out.
+
+    Raises UsageError when nothing can be used.
+    """
+    settings = settings or SuiteSettings()
+    found, left_out = admit_all(entries, out, settings.angle, workers, quiet)
+    graded = {c.id: settings.level_of(c) for c in found}
+    chosen = draw(graded, settings.per_level, settings.seed)
+    for candidate in found:
+        if candidate.id not in chosen:
+            (out / "meshes" / f"{candidate.id}.ply").unlink()
+    kept = sorted((c for c in found if c.id in chosen), key=lambda c: c.id)
+    items = item_rows(kept, graded, settings)
+    record = suite_record(items, left_out, settings, settings.name or out.name)
+    (out / "suite.json").unlink(missing_ok=True)
+    with atomic_path(out / "items.parquet") as temporary:
+        items.to_parquet(temporary, index=False)
+    atomic_write(out / "suite.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
+    return load_suite(out), left_out
+
+
+def admit_all(
+    entries: Iterable[Entry], out: Path, angle: float, workers: int, quiet: bool
+) -> tuple[list[Candidate], dict[str, str]]:
+    """`admit` over all meshes: those that may enter, and why the others may not, by id."""
     entries = list(entries)
     jobs = [Item(e.id, (e.id, e.path, str(out / "meshes" / f"{e.id}.ply"), angle)) for e in entries]
     found: list[Candidate] = []
@@ -126,45 +164,50 @@ def build_suite(
     if not found:
         first = next(iter(left_out.values()), "no mesh found")
         raise UsageError(f"no mesh can enter the suite ({first})")
-    graded = {c.id: (levels or {}).get(c.id, level_of(c.salient_edges, thresholds)) for c in found}
-    chosen = draw(graded, per_level, seed)
-    for candidate in found:
-        if candidate.id not in chosen:
-            (out / "meshes" / f"{candidate.id}.ply").unlink()
-    split = split_of(chosen, set(train_ids))
-    rows = [
-        {
-            "id": c.id,
-            "level": graded[c.id],
-            "salient_edges": c.salient_edges,
-            "source": (sources or {}).get(c.id, (source, licence))[0],
-            "licence": (sources or {}).get(c.id, (source, licence))[1],
-            "sha256": c.sha256,
-            "split": split(c.id),
-        }
-        for c in sorted(found, key=lambda c: c.id)
-        if c.id in chosen
-    ]
-    items = pd.DataFrame(rows)
-    record = {
+    return found, left_out
+
+
+def item_rows(
+    kept: Iterable[Candidate], graded: Mapping[str, int], settings: SuiteSettings
+) -> pd.DataFrame:
+    """The rows of items.parquet."""
+    kept = list(kept)
+    split = split_of([c.id for c in kept], set(settings.train_ids))
+    elsewhere = (settings.source, settings.licence)
+    rows = []
+    for candidate in kept:
+        source, licence = settings.sources.get(candidate.id, elsewhere)
+        rows.append(
+            {
+                "id": candidate.id,
+                "level": graded[candidate.id],
+                "salient_edges": candidate.salient_edges,
+                "source": source,
+                "licence": licence,
+                "sha256": candidate.sha256,
+                "split": split(candidate.id),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def suite_record(
+    items: pd.DataFrame, left_out: Mapping[str, str], settings: SuiteSettings, name: str
+) -> dict[str, Any]:
+    """The content of suite.json."""
+    counts = items["level"].value_counts(sort=False).items()
+    return {
         "schema": SCHEMA,
-        "name": name or out.name,
+        "name": name,
         "version": 1,
         "hash": suite_hash(items),
-        "seed": seed,
-        "angle": angle,
-        "thresholds": list(LEVELS[thresholds]),
-        "per_level": per_level,
-        "counts": {
-            f"L{level}": int(n) for level, n in items["level"].value_counts(sort=False).items()
-        },
-        "left_out": left_out,
+        "seed": settings.seed,
+        "angle": settings.angle,
+        "thresholds": list(LEVELS[settings.thresholds]),
+        "per_level": settings.per_level,
+        "counts": {f"L{level}": int(count) for level, count in counts},
+        "left_out": dict(left_out),
     }
-    (out / "suite.json").unlink(missing_ok=True)
-    with atomic_path(out / "items.parquet") as temporary:
-        items.to_parquet(temporary, index=False)
-    atomic_write(out / "suite.json", json.dumps(record, indent=1, sort_keys=True) + "\n")
-    return load_suite(out), left_out
 
 
 def admit(job: tuple[str, str, str, float]) -> Candidate:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from preprocessing.console import EXIT_SOME_FAILED, UsageError, run_command, stdout_for_results_only
+from preprocessing.console import EXIT_SOME_FAILED, run_command, stdout_for_results_only
 from preprocessing.options import (
-    EXECUTORS,
     Executor,
     Inputs,
     Json,
@@ -20,11 +19,14 @@ from preprocessing.options import (
     Seed,
     Timeout,
     Workers,
+    options_checked,
+    run_limits,
 )
 
 if TYPE_CHECKING:
-    from preprocessing.running.pipeline import Limits, Summary
-    from preprocessing.running.stages import SampleSettings, WatertightSettings
+    from preprocessing.running.summary import Summary
+    from preprocessing.running.tasks import Plan
+    from preprocessing.settings import Limits
 
 app = typer.Typer(
     name="dora-prep",
@@ -79,10 +81,6 @@ Space = Annotated[int, typer.Option(min=0, help="Supervision points in the whole
 SampleFormat = Annotated[
     str, typer.Option(help="safetensors, npz (the published layout), hunyuan or vecset.")
 ]
-MESH_FORMATS = ("ply", "obj", "glb", "stl")
-METHODS = ("offset", "alpha-wrap", "manifold")
-SAMPLE_FORMATS = ("safetensors", "npz", "hunyuan", "vecset")
-SPREADS = ("length", "edge")
 
 
 @app.command()
@@ -112,13 +110,22 @@ def watertight(
     Example:
       dora-prep watertight scans/ --out watertight --eps 2/512
     """
-    solid = watertight_settings(
-        eps, resolution, method, format, keep_cavities, close_holes, simplify
-    )
-    limits = run_limits(
-        executor, workers, ray_address, timeout, memory, overwrite, quiet or as_json
-    )
-    carry_out(inputs, out, solid, None, limits, quiet, as_json)
+    from preprocessing.running.tasks import Plan
+    from preprocessing.settings import WatertightSettings, parse_eps
+
+    with options_checked():
+        solid = WatertightSettings(
+            eps=parse_eps(eps),
+            resolution=resolution or 0,
+            method=method,
+            format=format,
+            keep_cavities=keep_cavities,
+            close_holes=close_holes,
+            simplify=simplify,
+        )
+    limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
+    plan = Plan(out=out, watertight=solid, samples=None)
+    carry_out(inputs, plan, limits, overwrite, quiet, as_json)
 
 
 @app.command()
@@ -147,11 +154,22 @@ def sample(
     Example:
       dora-prep sample watertight/ --out samples --points 65536
     """
-    clouds = sample_settings(points, angle, edge_spread, near, space, format, seed)
-    limits = run_limits(
-        executor, workers, ray_address, timeout, memory, overwrite, quiet or as_json
-    )
-    carry_out(inputs, out, None, clouds, limits, quiet, as_json)
+    from preprocessing.running.tasks import Plan
+    from preprocessing.settings import SampleSettings
+
+    with options_checked():
+        clouds = SampleSettings(
+            points=points,
+            angle=angle,
+            seed=seed,
+            edge_spread=edge_spread,
+            near=near,
+            space=space,
+            format=format,
+        )
+    limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
+    plan = Plan(out=out, watertight=None, samples=clouds)
+    carry_out(inputs, plan, limits, overwrite, quiet, as_json)
 
 
 @app.command()
@@ -187,140 +205,47 @@ def run(
     Example:
       dora-prep run meshes/ --out prepared --eps 2/256
     """
-    solid = watertight_settings(
-        eps, resolution, method, format, keep_cavities, close_holes, simplify
-    )
-    clouds = sample_settings(points, angle, edge_spread, near, space, sample_format, seed)
-    limits = run_limits(
-        executor, workers, ray_address, timeout, memory, overwrite, quiet or as_json
-    )
-    carry_out(inputs, out, solid, clouds, limits, quiet, as_json)
+    from preprocessing.running.tasks import Plan
+    from preprocessing.settings import SampleSettings, WatertightSettings, parse_eps
 
-
-def watertight_settings(
-    eps: str,
-    resolution: int | None,
-    method: str,
-    format: str,
-    keep_cavities: bool,
-    close_holes: float | None,
-    simplify: float | None,
-) -> "WatertightSettings":
-    """Check what the options of `watertight` say. Raises UsageError."""
-    from preprocessing.running.stages import WatertightSettings
-    from preprocessing.solid.watertight import (
-        check_settings,
-        default_resolution,
-        parse_eps,
-        smallest_resolution,
-    )
-
-    one_of("--method", method, METHODS)
-    one_of("--format", format, MESH_FORMATS)
-    try:
-        distance = parse_eps(eps)
-    except ValueError as error:
-        raise UsageError(f"--eps {eps}: {error}") from error
-    cells = resolution or default_resolution(distance)
-    if method == "offset" and cells < smallest_resolution(distance):
-        raise UsageError(
-            f"a grid of {cells} cells cannot resolve --eps {eps}; the smallest that can is "
-            f"--resolution {smallest_resolution(distance)}"
+    with options_checked():
+        solid = WatertightSettings(
+            eps=parse_eps(eps),
+            resolution=resolution or 0,
+            method=method,
+            format=format,
+            keep_cavities=keep_cavities,
+            close_holes=close_holes,
+            simplify=simplify,
         )
-    try:
-        check_settings(distance, cells, method, keep_cavities, close_holes, simplify)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return WatertightSettings(
-        eps=distance,
-        resolution=cells,
-        method=method,
-        format=format,
-        keep_cavities=keep_cavities,
-        close_holes=close_holes,
-        simplify=simplify,
-    )
-
-
-def sample_settings(
-    points: int,
-    angle: float,
-    edge_spread: str,
-    near: int,
-    space: int,
-    format: str,
-    seed: int,
-) -> "SampleSettings":
-    """Check what the options of `sample` say. Raises UsageError."""
-    from preprocessing.running.stages import SampleSettings
-
-    one_of("--edge-spread", edge_spread, SPREADS)
-    one_of("the format of samples", format, SAMPLE_FORMATS)
-    if angle == 180:
-        raise UsageError("--angle 180: no edge is that sharp; give less")
-    if points // 2 > near // 2:
-        raise UsageError(
-            f"--points {points}: the uniform cloud is thinned from the --near {near} points' pool; "
-            f"give --near {points} or more"
+    with options_checked(format="sample_format"):
+        clouds = SampleSettings(
+            points=points,
+            angle=angle,
+            seed=seed,
+            edge_spread=edge_spread,
+            near=near,
+            space=space,
+            format=sample_format,
         )
-    return SampleSettings(
-        points=points,
-        angle=angle,
-        seed=seed,
-        edge_spread=edge_spread,
-        near=near,
-        space=space,
-        format=format,
-    )
-
-
-def run_limits(
-    executor: str,
-    workers: int,
-    ray_address: str | None,
-    timeout: float,
-    memory: float,
-    overwrite: bool,
-    quiet: bool,
-) -> "Limits":
-    """The common options as the pipeline takes them. Raises UsageError."""
-    from preprocessing.running.pipeline import Limits
-
-    one_of("--executor", executor, EXECUTORS)
-    return Limits(
-        executor=executor,
-        workers=workers,
-        ray_address=ray_address,
-        timeout=timeout or None,
-        memory=memory or None,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
-
-
-def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise UsageError unless the value is allowed."""
-    if value not in allowed:
-        raise UsageError(f"{option} {value}: use one of {', '.join(allowed)}")
+    limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
+    plan = Plan(out=out, watertight=solid, samples=clouds)
+    carry_out(inputs, plan, limits, overwrite, quiet, as_json)
 
 
 def carry_out(
-    inputs: list[str],
-    out: Path,
-    solid: "WatertightSettings | None",
-    clouds: "SampleSettings | None",
-    limits: "Limits",
-    quiet: bool,
-    as_json: bool,
+    inputs: list[str], plan: "Plan", limits: "Limits", overwrite: bool, quiet: bool, as_json: bool
 ) -> None:
     """Find the inputs, run the stages, print the summary, exit with its code."""
+    from preprocessing.running.known_eps import known_eps
     from preprocessing.running.manifest import find_inputs, mesh_suffixes
-    from preprocessing.running.pipeline import known_eps, run_plan
+    from preprocessing.running.pipeline import run_plan
 
     with stdout_for_results_only():
-        entries = find_inputs(inputs, mesh_suffixes(), exclude=out)
-        eps_of = known_eps(entries) if solid is None else None
-        summary = run_plan(entries, out, solid, clouds, limits, eps_of=eps_of)
+        entries = find_inputs(inputs, mesh_suffixes(), exclude=plan.out)
+        eps_of = known_eps(entries) if plan.watertight is None else None
+        again = None if overwrite else ()
+        summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)
     finish(summary, quiet, as_json)
 
 

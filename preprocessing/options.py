@@ -1,9 +1,16 @@
 """The options that all commands share, defined once; `vae` and `dora_bench` import them too."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from preprocessing.console import UsageError
+
+if TYPE_CHECKING:
+    from preprocessing.settings import Limits
 
 Inputs = Annotated[
     list[str],
@@ -34,4 +41,41 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Do everything agai
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
-EXECUTORS = ("auto", "inline", "ray")
+
+@contextlib.contextmanager
+def options_checked(**option_of: str) -> Iterator[None]:
+    """Turn a SettingsError into a UsageError that names the option.
+
+    option_of: setting -> option, where the names differ.
+    """
+    try:
+        yield
+    except ValueError as error:
+        from preprocessing.settings import SettingsError
+
+        if not isinstance(error, SettingsError):
+            raise
+        option = option_of.get(error.name, error.name).replace("_", "-")
+        raise UsageError(f"--{option} {error.message}") from error
+
+
+def run_limits(
+    executor: str,
+    workers: int,
+    ray_address: str | None,
+    timeout: float,
+    memory: float,
+    quiet: bool,
+) -> "Limits":
+    """The common options as every run takes them. Raises UsageError."""
+    from preprocessing.settings import Limits
+
+    with options_checked():
+        return Limits(
+            executor=executor,
+            workers=workers,
+            ray_address=ray_address,
+            timeout=timeout or None,
+            memory=memory or None,
+            quiet=quiet,
+        )

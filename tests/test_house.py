@@ -77,6 +77,22 @@ def test_no_folder_holds_more_than_25_files() -> None:
     assert not crowded
 
 
+def test_few_parameters() -> None:
+    """At most 10 a function: more are a sign that settings should travel as one object. The
+    functions that Typer reads are left out, an option each."""
+    long = []
+    for path in (p for package in ALLOWED for p in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not any(
+                "app.command" in ast.unparse(one) for one in node.decorator_list
+            ):
+                given = node.args
+                count = len(given.posonlyargs + given.args + given.kwonlyargs)
+                if count > 10:
+                    long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {count}")
+    assert not long
+
+
 def test_pymeshlab_is_imported_in_one_module_only() -> None:
     """pymeshlab is GPL-3: one module imports it, lazily."""
     importing = []

@@ -141,7 +141,6 @@ def render_mesh(
     color: Color = CLAY,
     frame: Transform | None = None,
     lines: Sequence[tuple[np.ndarray, Color]] = (),
-    up: str = "y",
     supersample: int = 2,
     occlusion: int = 6,
 ) -> np.ndarray:
@@ -155,9 +154,7 @@ def render_mesh(
     frame = normalise(mesh)[1] if frame is None else frame
     shown = Mesh(frame.apply(mesh.vertices), mesh.faces)
     used = shown.vertices[np.unique(shown.faces)]
-    camera = camera_around(
-        azimuth, elevation, width * supersample, height * supersample, used, up=up
-    )
+    camera = camera_around(azimuth, elevation, width * supersample, height * supersample, used)
     caster = Caster(shown)
     rays = camera.rays()
     hits = caster.cast(rays)
@@ -188,7 +185,6 @@ def render_points(
     azimuth: float = 35.0,
     elevation: float = 22.0,
     *,
-    up: str = "y",
     supersample: int = 2,
 ) -> np.ndarray:
     """A picture of clouds as lit dots, uint8 (height, width, 3); a later cloud lies on top.
@@ -197,7 +193,7 @@ def render_points(
     """
     everything = np.concatenate([cloud.points for cloud in clouds]).astype(np.float64)
     camera = camera_around(
-        azimuth, elevation, width * supersample, height * supersample, everything[:, :3], up=up
+        azimuth, elevation, width * supersample, height * supersample, everything[:, :3]
     )
     picture = background(camera)
     depth = np.full(picture.shape[:2], np.inf)

@@ -20,8 +20,8 @@ from preprocessing.points.edges import FOLDED, SalientEdges, level_of, salient_e
 from preprocessing.points.fps import farthest_points
 from preprocessing.points.samples import Sample, SampleError, check_sample
 from preprocessing.seeds import generator
+from preprocessing.settings import EDGE_SPREADS
 
-EDGE_SPREADS = ("length", "edge")
 REDRAWS = 256  # rounds of new noise; in the worst case, a corner of the cube, 7/8 remain a round
 
 

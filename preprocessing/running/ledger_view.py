@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.console import UsageError
+from preprocessing.running.known_eps import known_eps
 from preprocessing.running.ledger import journal_path, parquet_path, read_ledger
 from preprocessing.running.manifest import Entry
-from preprocessing.running.pipeline import Summary, known_eps, recall, run_plan
+from preprocessing.running.pipeline import run_plan
+from preprocessing.running.run_settings import recall
+from preprocessing.running.summary import Summary
 
 STATUSES = ("ok", "skipped", "rejected", "failed", "crashed", "timeout", "memory")
 SHOWN = ("id", "path", "status", "reason", "detail", "seconds", "peak_memory_mb")
@@ -51,9 +54,9 @@ def retry_items(folder: Path, rows: list[dict[str, Any]], quiet: bool) -> Summar
     """Do items again with the settings of the folder's last run. Raises UsageError."""
     if not (folder / "run.json").exists():
         raise UsageError(f"{folder} has no run.json; retry in the folder that was given as --out")
-    watertight, samples, limits = recall(folder)
+    plan, limits = recall(folder)
     entries = [Entry(row["id"], row["path"]) for row in rows if row["status"] != "ok"]
     again = {entry.id for entry in entries}
     limits = replace(limits, quiet=quiet)
-    eps_of = known_eps(entries) if watertight is None else None
-    return run_plan(entries, folder, watertight, samples, limits, again=again, eps_of=eps_of)
+    eps_of = known_eps(entries) if plan.watertight is None else None
+    return run_plan(entries, plan, limits, again=again, eps_of=eps_of)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from preprocessing.running.supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
+from preprocessing.settings import EXECUTORS
 
 __all__ = ["Item", "Outcome", "RunnerError", "run"]
 
-EXECUTORS = ("auto", "inline", "ray")
 FEW_ITEMS = 256  # up to here the six seconds that Ray takes to start and stop are not worth it
 
 

@@ -1,18 +1,17 @@
 """What happens to one mesh, in the child: load, make watertight, sample, write, prove.
 
-The driver imports this module for its dataclasses alone, so the heavy imports stand inside the
-functions; the fork server has them loaded before the first item.
+The driver only names `prepare` to the runner, so the heavy imports stand inside the functions; the
+fork server has them loaded before the first item.
 """
 
-import hashlib
-import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocessing.files import sha256_file
 from preprocessing.mesh_errors import MeshError
+from preprocessing.running.proof import input_facts, output_facts, still_done
+from preprocessing.running.tasks import Plan, Task
+from preprocessing.settings import SampleSettings, WatertightSettings
 
 if TYPE_CHECKING:
     from preprocessing.mesh import Mesh
@@ -28,60 +27,6 @@ HEAVY = (
 
 class OutputError(RuntimeError):
     """Our own result did not pass its checks: a failure of ours, not a fault of the input."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatertightSettings:
-    """What `make_watertight` is asked for, and the format of the file."""
-
-    eps: float
-    resolution: int
-    method: str = "offset"
-    format: str = "ply"
-    keep_cavities: bool = False
-    close_holes: float | None = None
-    simplify: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleSettings:
-    """What `sample_shape` is asked for, and the layout of the file."""
-
-    points: int = 65536
-    angle: float = 15.0
-    seed: int = 0
-    edge_spread: str = "length"
-    near: int = 400_000
-    space: int = 200_000
-    format: str = "safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """The stages of a run and where their files go; None leaves a stage out."""
-
-    watertight: WatertightSettings | None
-    samples: SampleSettings | None
-    watertight_folder: str = ""
-    samples_folder: str = ""
-
-
-@dataclass(frozen=True)
-class Done:
-    """What an earlier run left: sha256 of the input, and (folder, names, sha256) of each output."""
-
-    input_sha256: str
-    outputs: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One input. When all that `done` says still holds, there is nothing to do."""
-
-    id: str
-    path: str
-    eps: float | None = None  # of the input, where it is known to be an offset surface
-    done: Done | None = None
 
 
 def prepare(plan: Plan, task: Task) -> dict[str, Any]:
@@ -100,80 +45,38 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     mesh = load_mesh(task.path)
     if plan.watertight is None:
         assert plan.samples is not None
-        folder = Path(plan.samples_folder)
         try:
-            result["samples"] = make_sample(plan.samples, mesh, folder, task.id, task.eps)
+            result["samples"] = make_sample(
+                plan.samples, mesh, plan.samples_folder, task.id, task.eps
+            )
         except MeshError as error:  # the row says how open the mesh is, not only that it is
             told = {"status": "rejected", "reason": error.reason, "detail": error.message}
             result["samples"] = {**told, **odd_edges(mesh)}
         return result
     solid, result["watertight"] = make_solid(plan.watertight, mesh, plan.watertight_folder, task.id)
     if plan.samples is not None:
-        folder = Path(plan.samples_folder)
-        eps = plan.watertight.eps
+        folder, seen = plan.samples_folder, as_written(solid.mesh)
         try:
-            columns = make_sample(plan.samples, as_written(solid.mesh), folder, task.id, eps)
+            columns = make_sample(plan.samples, seen, folder, task.id, plan.watertight.eps)
         except MeshError as error:  # the watertight mesh stands; its sample does not
             columns = {"status": "failed", "reason": error.reason, "detail": error.message}
         result["samples"] = columns
     return result
 
 
-def warm(plan: Plan) -> None:
-    """Run both stages on a tetrahedron, so that the kernels are compiled and kept on disk."""
-    import numpy as np
-
-    from preprocessing.mesh import Mesh
-    from preprocessing.points.sampling import Supervision, sample_shape
-    from preprocessing.solid.watertight import make_watertight
-
-    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    mesh = Mesh(corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
-    solid = make_watertight(mesh, eps=2 / 64, resolution=64).mesh
-    if plan.samples is not None:
-        sample_shape(solid, points=64, supervision=Supervision(dense=100, space=100))
-
-
-def kernels_are_cold(plan: Plan) -> bool:
-    """Whether a run will compile kernels first: nothing kept, or older than the source."""
-    names = ["solid/brick_kernels", "solid/isosurface_kernels"] if plan.watertight else []
-    names += ["distance/distance_kernels", "points/fps_kernels"] if plan.samples else []
-    package = Path(__file__).parent.parent
-    elsewhere = os.environ.get("NUMBA_CACHE_DIR")
-    for name in names:
-        source = package / f"{name}.py"
-        kept = (
-            Path(elsewhere).rglob(f"{source.stem}.*.nbi")
-            if elsewhere
-            else (source.parent / "__pycache__").glob(f"{source.stem}.*.nbi")
-        )
-        changed = source.stat().st_mtime
-        if not any(one.stat().st_mtime > changed for one in kept):
-            return True
-    return False
-
-
 def make_solid(
-    settings: WatertightSettings, mesh: "Mesh", folder: str, name: str
+    settings: WatertightSettings, mesh: "Mesh", folder: Path, name: str
 ) -> tuple["Watertight", dict[str, Any]]:
     """The watertight mesh, written to `folder`, and its columns. Raises OutputError, MeshError."""
     from preprocessing.mesh import save_mesh
-    from preprocessing.solid.watertight import WatertightError, make_watertight
+    from preprocessing.solid.watertight import WatertightError, solidify
 
     started = time.perf_counter()
     try:
-        solid = make_watertight(
-            mesh,
-            eps=settings.eps,
-            resolution=settings.resolution,
-            method=settings.method,
-            keep_cavities=settings.keep_cavities,
-            close_holes=settings.close_holes,
-            simplify=settings.simplify,
-        )
+        solid = solidify(mesh, settings)
     except WatertightError as error:
         raise OutputError(f"{error.reason}: {error.message}") from error
-    path = Path(folder) / f"{name}.{settings.format}"
+    path = folder / f"{name}.{settings.format}"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_mesh(solid.mesh, path)
     center = solid.transform.center
@@ -186,7 +89,7 @@ def make_solid(
         "center_x": center[0],
         "center_y": center[1],
         "center_z": center[2],
-        **output_facts([path], Path(folder)),
+        **output_facts([path], folder),
         "seconds": time.perf_counter() - started,
     }
     return solid, columns
@@ -269,61 +172,6 @@ def as_written(mesh: "Mesh") -> "Mesh":
     from preprocessing.mesh import Mesh
 
     return Mesh(mesh.vertices.astype("float32"), mesh.faces)
-
-
-def input_facts(path: str) -> dict[str, Any]:
-    """Size, time and sha256 of the input. Raises MeshError(missing | unreadable)."""
-    try:
-        found = os.stat(path)
-        digest = sha256_file(path)
-    except FileNotFoundError as error:
-        raise MeshError("missing", f"{path} is not there") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise MeshError("unreadable", f"{path}: {error.strerror}") from error
-    return {
-        "input_bytes": found.st_size,
-        "input_mtime_ns": found.st_mtime_ns,
-        "input_sha256": digest,
-    }
-
-
-def output_facts(paths: list[Path], folder: Path) -> dict[str, Any]:
-    """What proves later that an output is whole: its name, size, time and sha256.
-
-    Where a layout has two files, the names are joined by "|" and the figures speak for both.
-    """
-    names = "|".join(str(path.relative_to(folder)) for path in paths)
-    size, changed = measure(folder, names)
-    return {
-        "output": names,
-        "output_bytes": size,
-        "output_mtime_ns": changed,
-        "output_sha256": digest(folder, names),
-    }
-
-
-def measure(folder: Path, names: str) -> tuple[int, int]:
-    """Size in all and latest change of an output. Raises FileNotFoundError."""
-    found = [(folder / name).stat() for name in names.split("|")]
-    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
-
-
-def digest(folder: Path, names: str) -> str:
-    """sha256 of an output; of the digests one after another where it is several files."""
-    digests = [sha256_file(folder / name) for name in names.split("|")]
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def still_done(input_sha256: str, done: Done) -> bool:
-    """Whether the input and every output still have the bytes of the earlier run."""
-    try:
-        return done.input_sha256 == input_sha256 and all(
-            digest(Path(folder), names) == sha256 for folder, names, sha256 in done.outputs
-        )
-    except FileNotFoundError:
-        return False
 
 
 def plain(value: Any) -> Any:

@@ -79,10 +79,7 @@ def extract_surface(field: BrickField, level: float = 0.0, clearance: float = 0.
         start,
         first_vertex,
         first_face,
-        counts,
-        edges,
-        EDGE_OFFSET,
-        EDGE_AXIS,
+        (counts, edges, EDGE_OFFSET, EDGE_AXIS),
     )
     return BrickSurface(positions, triangles, first_vertex, first_face)
 

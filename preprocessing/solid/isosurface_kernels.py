@@ -120,9 +120,13 @@ def place_vertices(bricks, values, level, crossed, first, origin, step, clearanc
 
 @nb.njit(parallel=True, cache=True)
 def place_faces(  # type: ignore[no-untyped-def]
-    bricks, lookup, signs, crossed, start, first, first_face, triangles_of, edges_of, offset, axes
+    bricks, lookup, signs, crossed, start, first, first_face, table
 ):
-    """Faces int32 (F,3) in brick order; every vertex is found from its grid edge's owner."""
+    """Faces int32 (F,3) in brick order; every vertex is found from its grid edge's owner.
+
+    table: triangles of each pattern, their edges, and each edge's owner and axis.
+    """
+    triangles_of, edges_of, offset, axes = table
     faces = np.empty((first_face[-1], 3), np.int32)
     n = lookup.shape[0]
     for b in nb.prange(bricks.shape[0]):

@@ -1,25 +1,20 @@
 """Any mesh into a closed solid: the surface at distance eps from it, outer shells only."""
 
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from functools import partial
-from math import ceil, sqrt
 
 import numpy as np
 
 from preprocessing.compiling import announce_compilation
 from preprocessing.distance.queries import unsigned_distance
-from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
+from preprocessing.settings import WatertightSettings
 from preprocessing.solid.audit import contacts, surface_error, topology
 from preprocessing.solid.brick_kernels import triangle_records
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crossings import on_lattice
-from preprocessing.solid.holes import smallest_tau
 from preprocessing.solid.offset_surface import offset_solid
 from preprocessing.solid.simplify import simplify_mesh
-
-METHODS = ("offset", "alpha-wrap", "manifold")
 
 
 class WatertightError(MeshError):
@@ -45,33 +40,6 @@ class Watertight:
     method: str
 
 
-def parse_eps(text: str) -> float:
-    """An offset such as `2/512` or `0.004`, in the normalised frame. Raises ValueError."""
-    try:
-        eps = float(Fraction(text.strip()))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"eps is a fraction or a decimal such as 2/512, not {text!r}") from None
-    if not 0 < eps < HALF_WIDTH - 1:
-        raise ValueError(
-            f"eps must lie between 0 and {HALF_WIDTH - 1:.2f} (the grid's border), not {eps:g}"
-        )
-    return eps
-
-
-def default_resolution(eps: float) -> int:
-    """Cells per axis for an offset: round(2 / eps)."""
-    return round(2 / eps)
-
-
-def smallest_resolution(eps: float) -> int:
-    """Fewest cells per axis that resolve eps.
-
-    A shell one eps thick each way must hold a grid corner next to every point of the surface:
-    eps >= half a cell's diagonal.
-    """
-    return ceil(HALF_WIDTH * sqrt(3) / eps)
-
-
 def make_watertight(
     mesh: Mesh,
     eps: float = 2 / 256,
@@ -93,64 +61,50 @@ def make_watertight(
     in memory, ValueError for settings that cannot work, WatertightError when the result fails its
     audit.
     """
-    resolution = default_resolution(eps) if resolution is None else resolution
-    check_settings(eps, resolution, method, keep_cavities, close_holes, simplify)
+    settings = WatertightSettings(
+        eps=eps,
+        resolution=resolution or 0,
+        method=method,
+        keep_cavities=keep_cavities,
+        close_holes=close_holes,
+        simplify=simplify,
+    )
+    return solidify(mesh, settings)
+
+
+def solidify(mesh: Mesh, settings: WatertightSettings) -> Watertight:
+    """`make_watertight` with its settings as one object. Raises MeshError, WatertightError."""
+    eps = settings.eps
     normalised, transform = normalise(mesh)
     announce_compilation(triangle_records)
-    if method == "offset":
-        solid, error = offset_solid(normalised, eps, resolution, keep_cavities, close_holes)
+    if settings.method == "offset":
+        solid, error = offset_solid(
+            normalised, eps, settings.resolution, settings.keep_cavities, settings.close_holes
+        )
     else:
-        solid = peer_solid(normalised, eps, resolution, method)
-    if simplify:
-        solid = simplify_mesh(solid, simplify * eps)
-    if simplify or method != "offset":
+        solid = peer_solid(normalised, settings)
+    if settings.simplify:
+        solid = simplify_mesh(solid, settings.simplify * eps)
+    if settings.simplify or settings.method != "offset":
         error = surface_error(solid, partial(unsigned_distance, normalised), eps)
     shape = topology(solid)
     audit = asdict(shape) | asdict(contacts(solid, shape.watertight)) | asdict(error)
     _check(audit)
-    return Watertight(solid, transform, audit, eps, resolution, method)
+    return Watertight(solid, transform, audit, eps, settings.resolution, settings.method)
 
 
-def check_settings(
-    eps: float,
-    resolution: int,
-    method: str,
-    keep_cavities: bool,
-    close_holes: float | None,
-    simplify: float | None,
-) -> None:
-    """Raise ValueError, saying what would work, for settings that cannot."""
-    if method not in METHODS:
-        raise ValueError(f"method is one of {', '.join(METHODS)}, not {method!r}")
-    if not 0 < eps < HALF_WIDTH - 1:
-        raise ValueError(f"eps must lie between 0 and {HALF_WIDTH - 1:.2f}, not {eps:g}")
-    if resolution < smallest_resolution(eps):
-        raise ValueError(
-            f"a grid of {resolution} cells cannot resolve eps {eps:g}; the smallest resolution "
-            f"that can is {smallest_resolution(eps)}"
-        )
-    if method != "offset" and (keep_cavities or close_holes):
-        raise ValueError("keep_cavities and close_holes work with the method offset alone")
-    if close_holes and close_holes < smallest_tau(eps):
-        raise ValueError(
-            f"holes of radius {close_holes:g} cannot be told from the shell; the smallest is "
-            f"{smallest_tau(eps):.4g} at eps {eps:g}"
-        )
-    if simplify is not None and simplify < 0:
-        raise ValueError(f"simplify is a share of eps, 0 or more, not {simplify:g}")
-
-
-def peer_solid(mesh: Mesh, eps: float, resolution: int, method: str) -> Mesh:
+def peer_solid(mesh: Mesh, settings: WatertightSettings) -> Mesh:
     """Another tool's watertight mesh, at a fineness that matches the grid; normalised frame."""
-    if method == "alpha-wrap":
+    if settings.method == "alpha-wrap":
         from preprocessing.formats.meshlab import alpha_wrap
 
-        vertices, faces = alpha_wrap(mesh.vertices, mesh.faces, 2 * spacing(resolution), eps)
+        fineness = 2 * spacing(settings.resolution)
+        vertices, faces = alpha_wrap(mesh.vertices, mesh.faces, fineness, settings.eps)
     else:
         import point_cloud_utils
 
         vertices, faces = point_cloud_utils.make_mesh_watertight(
-            mesh.vertices, mesh.faces.astype(np.int32), resolution**2
+            mesh.vertices, mesh.faces.astype(np.int32), settings.resolution**2
         )
     return Mesh(on_lattice(vertices), faces)
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from dora_bench.compare import compare
-from dora_bench.evaluation import EvalSettings, Limits, evaluate
+from dora_bench.evaluation import EvalSettings, evaluate
 from dora_bench.metrics import METRICS
 from dora_bench.normal_error import SneSettings
 from dora_bench.protocol import Latent, ModelInfo, ShapeInput
@@ -22,6 +22,7 @@ from dora_bench.suite import Suite, build_suite
 from preprocessing.console import UsageError
 from preprocessing.mesh import Mesh, MeshError, save_mesh
 from preprocessing.running.manifest import Entry
+from preprocessing.settings import Limits
 from preprocessing.shapes import box, sphere, wedge
 
 QUICK = EvalSettings(

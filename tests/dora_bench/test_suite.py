@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dora_bench.fetch import base_name, fetch_suite, import_published, match_names, verify
-from dora_bench.suite import build_suite, draw, load_suite
+from dora_bench.suite import SuiteSettings, build_suite, draw, load_suite
 from preprocessing.console import UsageError
 from preprocessing.mesh import Mesh, save_mesh
 from preprocessing.running.manifest import Entry
@@ -39,9 +39,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[Entry]:
 
 
 def test_a_suite_of_what_is_closed(inputs: list[Entry], tmp_path: Path) -> None:
-    suite, left_out = build_suite(
-        inputs, tmp_path / "s", source="here", licence="CC0", workers=1, quiet=True
-    )
+    settings = SuiteSettings(source="here", licence="CC0")
+    suite, left_out = build_suite(inputs, tmp_path / "s", settings, workers=1, quiet=True)
     rows = suite.items.set_index("id")
     assert list(rows.index) == ["ball", "held/wedge", "ring", "train/box"]
     assert rows["level"].to_dict() == {"ball": 0, "held/wedge": 1, "ring": 0, "train/box": 1}
@@ -51,7 +50,9 @@ def test_a_suite_of_what_is_closed(inputs: list[Entry], tmp_path: Path) -> None:
     assert list(left_out) == ["open"]
     assert left_out["open"].startswith("not-closed")
     assert load_suite(tmp_path / "s").hash == suite.hash
-    again, _ = build_suite(inputs[::-1], tmp_path / "t", name="other", workers=1, quiet=True)
+    again, _ = build_suite(
+        inputs[::-1], tmp_path / "t", SuiteSettings(name="other"), workers=1, quiet=True
+    )
     assert again.hash == suite.hash
 
 

@@ -20,17 +20,15 @@ from disks import tiny_disk
 
 from preprocessing.console import StopError
 from preprocessing.mesh import Mesh, load_mesh, save_mesh
+from preprocessing.running.deciding import extremes_first
+from preprocessing.running.known_eps import known_eps
 from preprocessing.running.ledger import read_ledger
 from preprocessing.running.manifest import Entry, find_inputs, mesh_suffixes
-from preprocessing.running.pipeline import (
-    Limits,
-    Summary,
-    extremes_first,
-    known_eps,
-    recall,
-    run_plan,
-)
-from preprocessing.running.stages import SampleSettings, WatertightSettings
+from preprocessing.running.pipeline import run_plan
+from preprocessing.running.run_settings import recall
+from preprocessing.running.summary import Summary
+from preprocessing.running.tasks import Plan
+from preprocessing.settings import Limits, SampleSettings, WatertightSettings
 from preprocessing.shapes import box, generate_shapes
 
 WORKERS = 2
@@ -63,8 +61,9 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare(source: Path, out: Path, limits: Limits = INLINE, **options) -> Summary:
     """Both stages over a folder."""
     entries = find_inputs([str(source)], mesh_suffixes(), exclude=out)
-    settings = {"watertight": SOLID, "samples": CLOUDS} | options
-    return run_plan(entries, out, settings["watertight"], settings["samples"], limits)
+    again = None if options.pop("overwrite", False) else ()
+    plan = Plan(out=out, **({"watertight": SOLID, "samples": CLOUDS} | options))
+    return run_plan(entries, plan, limits, again=again)
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -160,8 +159,7 @@ def test_other_settings_and_overwrite_redo(undisturbed: Path, shapes: Path, tmp_
     shutil.copytree(undisturbed, out, copy_function=shutil.copy2)
     other = SampleSettings(points=128, near=400, space=200)
     assert prepare(shapes, out, samples=other).counts == {"ok": COUNT, "rejected": 1}
-    again = Limits(executor="inline", workers=2, quiet=True, overwrite=True)
-    assert prepare(shapes, out, again).counts == {"ok": COUNT, "rejected": 1}
+    assert prepare(shapes, out, overwrite=True).counts == {"ok": COUNT, "rejected": 1}
     check_whole(out, undisturbed)
 
 
@@ -222,19 +220,18 @@ def test_missing_files_of_a_list_are_rows(shapes: Path, tmp_path: Path) -> None:
 
 def test_sampling_alone_takes_eps_from_the_ledger_beside(undisturbed: Path, tmp_path: Path) -> None:
     from preprocessing.points.samples import read_metadata
-    from preprocessing.running.pipeline import known_eps
 
     folder = undisturbed / "watertight"
     entries = find_inputs([str(folder)], mesh_suffixes())
     eps = known_eps(entries)
-    run_plan(entries, tmp_path, None, CLOUDS, INLINE, eps_of=eps)
+    run_plan(entries, Plan(out=tmp_path, watertight=None, samples=CLOUDS), INLINE, eps_of=eps)
     samples = sorted(tmp_path.rglob("*.safetensors"))
     assert len(samples) == COUNT
     assert float(read_metadata(samples[0])["eps"]) == 2 / 48
 
 
 def test_settings_are_remembered(undisturbed: Path) -> None:
-    assert recall(undisturbed)[:2] == (SOLID, CLOUDS)
+    assert recall(undisturbed)[0] == Plan(out=undisturbed, watertight=SOLID, samples=CLOUDS)
 
 
 @pytest.fixture
@@ -365,7 +362,7 @@ def test_largest_and_smallest_files_come_first_in_a_window_and_none_is_lost(tmp_
     for entry in entries:
         Path(entry.path).write_bytes(b"x" * int(entry.id))
     entries.insert(2, Entry("gone", str(tmp_path / "gone")))
-    monkeypatch.setattr("preprocessing.running.pipeline.WINDOW", 4)
+    monkeypatch.setattr("preprocessing.running.deciding.WINDOW", 4)
     order = [(entry.id, found is None) for entry, found in extremes_first(entries)]
     assert [name for name, _ in order] == ["900", "gone", "5", "0", "800", "7", "60", "40"]
     assert [name for name, missing in order if missing] == ["gone"]
@@ -383,17 +380,15 @@ def test_eps_is_found_for_folders_files_and_on_retry(undisturbed, tmp_path):
 
 def test_the_row_of_an_open_mesh_says_how_open_it_is(tmp_path):
     mesh = load_mesh(write_open_box(tmp_path / "open.ply"))
-    summary = run_plan(
-        find_inputs([str(tmp_path / "open.ply")], {".ply"}), tmp_path / "out", None, CLOUDS, INLINE
-    )
+    entries = find_inputs([str(tmp_path / "open.ply")], {".ply"})
+    plan = Plan(out=tmp_path / "out", watertight=None, samples=CLOUDS)
+    summary = run_plan(entries, plan, INLINE)
     assert summary.counts == {"rejected": 1}
     row = read_ledger(tmp_path / "out").to_pylist()[0]
     assert (row["status"], row["reason"]) == ("rejected", "not-closed")
     assert (row["boundary_edges"], row["nonmanifold_edges"]) == (3, 0)
     assert len(mesh.faces) == 11
-    assert run_plan(
-        find_inputs([str(tmp_path / "open.ply")], {".ply"}), tmp_path / "out", None, CLOUDS, INLINE
-    ).counts == {"rejected": 1}
+    assert run_plan(entries, plan, INLINE).counts == {"rejected": 1}
 
 
 def write_open_box(path: Path) -> Path:

@@ -13,6 +13,7 @@ from plain_offset import plain_distance
 from preprocessing.distance.queries import unsigned_distance
 from preprocessing.mesh import Mesh, MeshError, load_mesh, normalise, save_mesh
 from preprocessing.points.edges import salient_edges
+from preprocessing.settings import default_resolution, parse_eps, smallest_resolution
 from preprocessing.shapes import box, cup, cylinder, random_rotation, sheet, sphere, torus
 from preprocessing.solid.audit import topology
 from preprocessing.solid.bricks import spacing
@@ -21,10 +22,7 @@ from preprocessing.solid.projection_kernels import folded_faces
 from preprocessing.solid.watertight import (
     WatertightError,
     _check,
-    default_resolution,
     make_watertight,
-    parse_eps,
-    smallest_resolution,
 )
 
 EPS = 2 / 64
@@ -60,7 +58,7 @@ def test_resolutions() -> None:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"eps": 2 / 256, "resolution": 128}, "smallest resolution that can is 233"),
+        ({"eps": 2 / 256, "resolution": 128}, "smallest that can is 233"),
         ({"eps": 0.06}, "0.05"),
         ({"eps": float("nan")}, "eps"),
         ({"eps": EPS, "method": "magic"}, "offset, alpha-wrap, manifold"),

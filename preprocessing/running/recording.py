@@ -1,0 +1,162 @@
+"""Rows of a run: one an item and stage, written after its file, and what a run left behind."""
+
+import errno
+import os
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from preprocessing.console import Progress
+from preprocessing.mesh_errors import MeshError
+from preprocessing.running.ledger import SAMPLES, WATERTIGHT, Ledger
+from preprocessing.running.manifest import Entry
+from preprocessing.running.proof import input_facts, measure
+from preprocessing.running.run_settings import settings_key
+from preprocessing.running.runner import Outcome
+from preprocessing.running.summary import Summary
+from preprocessing.running.tasks import Plan
+
+STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FOLD_ON_INTERRUPT = 50_000  # rows; more take too long for somebody who pressed Ctrl-C
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One ledger of a run: its folder, its rows' key in a result, and what settings they had."""
+
+    key: str
+    ledger: Ledger
+    settings: str
+
+
+def open_stages(stack: ExitStack, plan: Plan, entries: int) -> list[Stage]:
+    """Lock and read the ledger of each stage, and remove what a killed run left half-written."""
+    wanted = []
+    if plan.watertight is not None:
+        key = settings_key(plan.watertight)
+        wanted.append(("watertight", plan.watertight_folder, WATERTIGHT, key))
+    if plan.samples is not None:
+        key = settings_key(plan.watertight, plan.samples)
+        wanted.append(("samples", plan.samples_folder, SAMPLES, key))
+    stages = []
+    for name, folder, schema, key in wanted:
+        ledger = Ledger(folder, schema)
+        stack.push(closing(ledger, entries))
+        remove_stale(folder)
+        stages.append(Stage(name, ledger, key))
+    return stages
+
+
+def closing(ledger: Ledger, entries: int) -> Callable[..., None]:
+    """An exit that closes a ledger, and folds it unless that would keep a user waiting."""
+
+    def leave(kind: Any, error: Any, trace: Any) -> None:
+        ledger.close(fold=kind is None or max(entries, len(ledger.row)) <= FOLD_ON_INTERRUPT)
+
+    return leave
+
+
+def remove_stale(folder: os.PathLike[str]) -> None:
+    """Delete temporary files of killed runs; the ledger's lock says that nobody is writing."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if STALE.match(name):
+                os.unlink(os.path.join(parent, name))
+
+
+class Recorder:
+    """Writes what becomes of each item into the ledgers, and counts it."""
+
+    def __init__(
+        self,
+        stages: list[Stage],
+        version: str,
+        limit_of: dict[str, float | None],
+        summary: Summary,
+        progress: Progress,
+    ) -> None:
+        self.stages, self.version, self.limit_of = stages, version, limit_of
+        self.summary, self.progress = summary, progress
+        self.path_of: dict[str, str] = {}  # of the items under way
+
+    def begin(self, entry: Entry) -> None:
+        """Note an entry that is given out."""
+        self.path_of[entry.id] = entry.path
+
+    def refuse(self, entry: Entry, reason: str, message: str) -> None:
+        """A row for an entry that is not tried."""
+        row = {"id": entry.id, "path": entry.path, "status": "rejected", "version": self.version}
+        for stage in self.stages:
+            stage.ledger.record({**row, "reason": reason, "detail": message})
+        self.count(entry.id, "rejected", reason, 0.0)
+
+    def record(self, outcome: Outcome) -> None:
+        """Write an outcome's rows. Raises OSError(ENOSPC) when the item met a full disk."""
+        path = self.path_of.pop(outcome.id)
+        if outcome.status == "failed" and any(f"[Errno {c}]" in outcome.reason for c in FULL):
+            raise OSError(errno.ENOSPC, outcome.reason)
+        result = outcome.value or {}
+        if result.get("unchanged"):
+            self.renew(outcome.id, result["input"])
+            self.count(outcome.id, "skipped", "", 0.0)
+            return
+        facts = result.get("input") or facts_of(path)
+        status, reason = outcome.status, outcome.reason
+        for stage in self.stages:
+            columns = result.get(stage.key, {})
+            if columns.get("status", outcome.status) != "ok":
+                self.discard(stage, outcome.id)
+            row = {"id": outcome.id, "path": path, **self.columns_of(outcome), **facts, **columns}
+            stage.ledger.record({**row, "settings": stage.settings})
+            if columns.get("status", "ok") != "ok":
+                status, reason = columns["status"], columns["reason"]
+        self.count(outcome.id, status, reason, outcome.seconds)
+
+    def columns_of(self, outcome: Outcome) -> dict[str, Any]:
+        """The columns that both stages of an item share."""
+        return {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "detail": outcome.detail,
+            "seconds": outcome.seconds,
+            "peak_memory_mb": outcome.peak_memory_mb,
+            "version": self.version,
+            "limit": self.limit_of.get(outcome.status),
+        }
+
+    def discard(self, stage: Stage, name: str) -> None:
+        """Remove what an earlier run wrote for an item that is not ok any more."""
+        row = stage.ledger.known(name)
+        for output in (row["output"] or "").split("|") if row else ():
+            if output:
+                (stage.ledger.folder / output).unlink(missing_ok=True)
+
+    def renew(self, name: str, facts: dict[str, Any]) -> None:
+        """Note the new times of files that turned out unchanged, so they are not hashed again."""
+        for stage in self.stages:
+            row = stage.ledger.row_of(name)
+            _, changed = measure(stage.ledger.folder, row["output"])
+            stage.ledger.record({**row, **facts, "output_mtime_ns": changed})
+
+    def count(self, name: str, status: str, reason: str, seconds: float) -> None:
+        """Count one item and move the progress line."""
+        self.summary.add(name, status, reason, seconds)
+        self.progress.update(note=self.note)
+
+    def note(self) -> str:
+        """Failures by kind and the memory in use, for the progress line."""
+        kinds = [f"{n} {kind}" for kind, n in sorted(self.summary.counts.items()) if kind != "ok"]
+        return "  ".join([*kinds, f"memory {psutil.virtual_memory().percent}%"])
+
+
+def facts_of(path: str) -> dict[str, Any]:
+    """The input's columns for an item that could not tell them itself; none if it is gone."""
+    try:
+        return input_facts(path)
+    except MeshError:
+        return {}

@@ -1,0 +1,67 @@
+"""What became of the items of one run, for people and as JSON."""
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from preprocessing.console import EXIT_OK, EXIT_SOME_FAILED
+
+LISTED = 1000  # failures kept for the summary; the ledger has them all
+
+
+@dataclass
+class Summary:
+    """What became of the items of one run."""
+
+    out: str
+    total: int
+    counts: Counter[str] = field(default_factory=Counter)
+    slowest: list[tuple[float, str]] = field(default_factory=list)  # a heap of ten
+    failed: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, name: str, status: str, reason: str, seconds: float) -> None:
+        """Count one item."""
+        self.counts[status] += 1
+        if status not in ("ok", "skipped") and len(self.failed) < LISTED:
+            self.failed.append({"id": name, "status": status, "reason": reason})
+        if seconds > 0:
+            push = heapq.heappush if len(self.slowest) < 10 else heapq.heappushpop
+            push(self.slowest, (seconds, name))
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 when an item has neither ok nor skipped."""
+        return EXIT_SOME_FAILED if self.counts.keys() - {"ok", "skipped"} else EXIT_OK
+
+    def as_json(self) -> dict[str, Any]:
+        """The machine-readable summary of `--json`."""
+        return {
+            "out": self.out,
+            "total": self.total,
+            "counts": dict(sorted(self.counts.items())),
+            "seconds": round(self.seconds, 3),
+            "slowest": [
+                {"id": name, "seconds": round(seconds, 3)}
+                for seconds, name in sorted(self.slowest, reverse=True)
+            ],
+            "failed": sorted(self.failed, key=lambda row: row["id"]),
+        }
+
+    def __str__(self) -> str:
+        """The summary for people."""
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(self.counts.items()))
+        lines = [f"{self.total} items in {self.seconds:.1f} s: {counts or 'none'}"]
+        if self.slowest:
+            lines.append("slowest:")
+            for seconds, name in sorted(self.slowest, reverse=True):
+                lines.append(f"  {seconds:9.2f} s  {name}")
+        if self.failed:
+            lines.append("not ok:")
+            for row in sorted(self.failed, key=lambda row: row["id"])[:50]:
+                lines.append(f"  {row['status']:9} {row['id']}: {row['reason']}")
+            hidden = sum(self.counts.values()) - self.counts["ok"] - self.counts["skipped"] - 50
+            if hidden > 0:
+                lines.append(f"  and {hidden} more: dora-prep ledger {self.out}")
+        return "\n".join(lines)
