@@ -158,8 +158,9 @@ def evaluate_command(
     model: Annotated[
         list[str],
         typer.Option(
-            help="A checkpoint; identity, voxel-N, decimate-N, draco-Q or poisson-N; "
-            "module:attribute; or an installed plug-in. Repeat it for several.",
+            help="A checkpoint; dora-tiny; dora-1.1, hunyuan3d-2.1, triposg, step1x-3d or "
+            "craftsman, alone or as NAME:PATH; identity, voxel-N, decimate-N, draco-Q or "
+            "poisson-N; module:attribute; or an installed plug-in. Repeat it for several.",
             metavar="<str>",
         ),
     ],
@@ -176,6 +177,10 @@ def evaluate_command(
     posterior: Annotated[str, typer.Option(help="Of a VAE: mean or sample.")] = "mean",
     align: Align = "none",
     gallery: Annotated[bool, typer.Option(help="Keep light meshes for the page.")] = True,
+    accept_licence: Annotated[
+        bool,
+        typer.Option("--accept-licence", help="Of weights to fetch whose licence asks for more."),
+    ] = False,
     seed: Seed = 0,
     workers: Workers = 0,
     executor: Executor = "auto",
@@ -192,13 +197,13 @@ def evaluate_command(
     Examples:
       dora-bench eval --model runs/tiny --tokens 64,256,1024
       dora-bench eval --model runs/tiny --model voxel-64 --model draco-10
-      dora-bench eval --model voxel-64 --suite suite-512 --out results
+      dora-bench eval --model hunyuan3d-2.1:/weights/model.fp16.ckpt --tokens 1024,4096
     """
     import pandas as pd
 
     from dora_bench.evaluation import EvalSettings, evaluate
     from dora_bench.mini_suite import mini_suite
-    from dora_bench.models import resolve_model
+    from dora_bench.models import resolve_model, settled
     from dora_bench.placing import ALIGNMENTS
     from dora_bench.score import ScoreSettings
     from dora_bench.suite import load_suite
@@ -208,6 +213,7 @@ def evaluate_command(
     counts = parse_tokens(tokens)
     with stdout_for_results_only():
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
+        model = [settled(name, accept_licence) for name in model]
         chosen = load_suite(suite) if suite else mini_suite(limits.quiet)
         settings = EvalSettings(
             score=ScoreSettings(seed=seed, angle=chosen.record["angle"], points=points),

@@ -1,8 +1,9 @@
 """Models the benchmark can run: what one must offer, and how a name becomes one.
 
 A model is any object with `info`, `encode` and `decode` (no base class). Names are: a built-in
-baseline (`identity`, `voxel-64`, ...), the path of a checkpoint, `module:attribute` of a model or
-factory that can be imported, or the name of an entry point in the group "dora_bench.models".
+baseline (`identity`, `voxel-64`, ...), the path of a checkpoint, a model in the box (`dora-tiny`),
+a published family with its weights or without (`triposg:/weights/vae`), `module:attribute` of a
+model or factory that can be imported, or the name of an entry point in "dora_bench.models".
 """
 
 import difflib
@@ -18,6 +19,7 @@ from preprocessing.console import UsageError
 
 GROUP = "dora_bench.models"
 BASELINES = ("identity", "voxel-N", "decimate-N", "draco-Q", "poisson-N")
+PUBLISHED = ("dora-tiny", "dora-1.1", "hunyuan3d-2.1", "triposg", "step1x-3d", "craftsman")
 EXAMPLES = ("identity", "voxel-64", "decimate-1000", "draco-10", "poisson-4096")
 
 
@@ -30,23 +32,45 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
         from dora_bench.baselines import baseline
 
         return baseline(name)
-    if Path(name).exists():
+    if Path(name).exists() or is_published(name):
         from dora_bench.vae_model import VAEModel
 
-        return VAEModel(Path(name), posterior)
+        return VAEModel(name, posterior)
     plugins = {point.name: point for point in entry_points(group=GROUP)}
     if name in plugins:
         return instance(plugins[name].load())
     module, colon, attribute = name.partition(":")
     if colon:
         return instance(load_attribute(module, attribute))
-    near = difflib.get_close_matches(name, [*EXAMPLES, *plugins], n=2, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*EXAMPLES, *PUBLISHED, *plugins], n=2, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    known = ", ".join([*BASELINES, *plugins])
+    known = ", ".join([*BASELINES, *PUBLISHED, *plugins])
     raise UsageError(
-        f"no model {name!r}{hint} Known: {known}, module:attribute, or the path of a checkpoint "
-        "(there is no such path)"
+        f"no model {name!r}{hint} Known: {known}, FAMILY:PATH, module:attribute, or the path of a "
+        "checkpoint (there is no such path)"
     )
+
+
+def is_published(name: str) -> bool:
+    """Whether a name is of a model in the box or of a published family."""
+    return name in PUBLISHED or name.partition(":")[0] in (*PUBLISHED, "dora")
+
+
+def settled(name: str, accept_licence: bool) -> str:
+    """A name that says where its files are: a family's weights are fetched once, here.
+
+    Raises UsageError where a licence is to be accepted first, or the hub is out of reach.
+    """
+    if name not in PUBLISHED or Path(name).exists():
+        return name
+    from vae.checkpoint import CheckpointError
+    from vae.published.hub import BOXED, locate
+
+    try:
+        path = locate(name, accept_licence=accept_licence)[1]
+    except CheckpointError as error:
+        raise UsageError(str(error)) from error
+    return name if name in BOXED else f"{name}:{path}"
 
 
 def load_attribute(module: str, attribute: str) -> Any:

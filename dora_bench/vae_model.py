@@ -1,53 +1,60 @@
-"""A Dora-VAE checkpoint as a model of the benchmark."""
+"""A vecset VAE as a model of the benchmark: Dora's, and every published one that we load."""
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dora_bench.protocol import Latent, ModelInfo, ShapeInput
 from preprocessing.console import UsageError
+from preprocessing.files import sha256_file
 from preprocessing.mesh import Mesh
 from vae.checkpoint import CheckpointError, weights_hash
 from vae.latents import Draw, TokenSource, encode_shape
 from vae.model import DoraVAE
+from vae.published.families import FAMILIES, family_name
+from vae.published.files import find_weights
+from vae.published.hub import BOXED, locate
 from vae.reconstruction import read_surface
+from vae.variant import DORA
 
 FILE_NAMES = ("model", "best", "last")  # say nothing; the folder's name does
 
 
 class VAEModel:
-    """A run folder, a .safetensors or a published .ckpt, with its posterior's mean or a sample.
+    """Any name that `DoraVAE.from_pretrained` takes, with its posterior's mean or a sample.
 
-    The points of a shape are drawn and ordered once for all its token counts; every count takes a
-    prefix of the same farthest-point order.
+    The points of a shape are drawn once for all its token counts. Of two clouds, every count takes
+    a prefix of the same farthest point order; of one, farthest points of a random subset.
     """
 
-    def __init__(self, path: Path, posterior: str = "mean") -> None:
+    def __init__(self, source: str | Path, posterior: str = "mean") -> None:
         if posterior not in ("mean", "sample"):
             raise UsageError(f"--posterior {posterior}: use mean or sample")
         try:
-            model = DoraVAE.from_pretrained(path)
+            family, path = locate(source)
+            model = DoraVAE.from_pretrained(source)
         except CheckpointError as error:
-            raise UsageError(f"{path}: {error}") from error
+            raise UsageError(f"{source}: {error}") from error
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.requires_grad_(False).to(device)
         self.posterior: Draw = "sample" if posterior == "sample" else "mean"
-        name = checkpoint_name(path)
+        name = model_name(str(source), path)
         self.info = ModelInfo(
             name=name if posterior == "mean" else f"{name}+sample",
             kind="vae",
             weights_sha256=weights_hash(model),
             posterior=posterior,
             device=device,
-            config=asdict(model.config),
+            config=described(model, family, path),
         )
         self.source: tuple[str, int, TokenSource] | None = None
 
     def encode(self, shape: ShapeInput, tokens: int, seed: int) -> Latent:
         """The posterior at `tokens` tokens, kept as float32."""
         if self.source is None or self.source[:2] != (shape.id, seed):
-            self.source = (shape.id, seed, TokenSource(shape.mesh, seed=seed, item_id=shape.id))
+            self.source = (shape.id, seed, self.points_of(shape, seed))
         latents = encode_shape(
             self.model,
             self.source[2],
@@ -58,9 +65,38 @@ class VAEModel:
         )
         return Latent(latents, latents.mean.numel(), 4 * latents.mean.numel())
 
+    def points_of(self, shape: ShapeInput, seed: int) -> TokenSource:
+        """Where the model's points of a shape come from, as many as it was published with."""
+        points = self.model.variant.points
+        return TokenSource(shape.mesh, seed=seed, item_id=shape.id, points=points)
+
     def decode(self, latent: Latent, resolution: int) -> Mesh:
         """Read the surface back. Raises MeshError(empty-surface)."""
         return read_surface(self.model, latent.data, resolution)[0]
+
+
+def described(model: DoraVAE, family: str | None, path: Path) -> dict[str, Any]:
+    """What the results say of the network, and of a published one the sha256 of its file."""
+    config = asdict(model.config)
+    if family is None:
+        return config
+    differences = {k: v for k, v in asdict(model.variant).items() if v != asdict(DORA)[k]}
+    file_sha256 = sha256_file(find_weights(path))
+    return {**config, "family": family, "variant": differences, "file_sha256": file_sha256}
+
+
+def model_name(source: str, path: Path) -> str:
+    """What the tables call a model: its family, and the file where that is not the published."""
+    if source in BOXED:
+        return source
+    stem = source.partition(":")[0]
+    family = None if Path(source).exists() else family_name(stem)
+    if family is None:
+        return checkpoint_name(path)
+    published = {Path(file).name for file in FAMILIES[family].files}
+    if path.is_dir() or path.name in published or path.stem in FILE_NAMES:
+        return stem
+    return f"{stem}:{path.stem}"
 
 
 def checkpoint_name(path: Path) -> str:
