@@ -87,9 +87,8 @@ class Scene:
             start += len(vertices)
         if not faces:
             if self.passed_over:
-                raise MeshError(
-                    "no-faces", f"{self.passed_over} sets of points or lines, no triangle"
-                )
+                what = "are points or lines, or have no positions"
+                raise MeshError("no-faces", f"all {self.passed_over} primitives {what}")
             raise MeshError("empty", "the scene shows no geometry")
         return np.concatenate(places), np.concatenate(faces)
 

@@ -1,11 +1,18 @@
-"""Wavefront OBJ: vertices and polygons; materials, normals, curves and groups are passed over."""
+"""Wavefront OBJ: vertices and polygons; materials, normals, curves and groups are passed over.
+
+Notable: a backslash at the end of a `v` or `f` line continues it, and nowhere else: names and
+comments may end in one (a Windows folder).
+"""
 
 import re
 
 import numpy as np
 
 from preprocessing.formats.polygons import triangulate
+from preprocessing.formats.text import plain_text
 from preprocessing.mesh_errors import MeshError
+
+VERTEX, FACE = (b"v ", b"v\t"), (b"f ", b"f\t", b"fo ", b"fo\t")
 
 
 def read_obj(data: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -13,17 +20,7 @@ def read_obj(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
     Raises MeshError(unreadable, index-out-of-range).
     """
-    if b"\\" in data:
-        data = re.sub(rb"\\\r?\n", b" ", data)
-    vertex_lines, face_lines, seen = [], [], []
-    for line in data.splitlines():
-        if line.startswith((b" ", b"\t")):
-            line = line.lstrip()
-        if line.startswith((b"v ", b"v\t")):
-            vertex_lines.append(line[2:])
-        elif line.startswith((b"f ", b"f\t")):
-            face_lines.append(line[2:].split(b"#", 1)[0])
-            seen.append(len(vertex_lines))
+    vertex_lines, face_lines, seen = sorted_lines(plain_text(data))
     vertices = vertex_positions(vertex_lines)
     # 3/4/5, 3//5 and 3/4 all start with the vertex.
     plain = re.sub(rb"/\S*", b"", b"\n".join(face_lines))
@@ -39,6 +36,28 @@ def read_obj(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     return vertices, triangulate(
         vertices, np.where(corners < 0, corners + back, corners - 1), counts
     )
+
+
+def sorted_lines(data: bytes) -> tuple[list[bytes], list[bytes], list[int]]:
+    """What follows `v` and what follows `f`, and how many vertices stand before each face."""
+    vertex_lines: list[bytes] = []
+    face_lines: list[bytes] = []
+    seen: list[int] = []
+    lines = iter(data.splitlines())
+    for line in lines:
+        if line.startswith((b" ", b"\t")):
+            line = line.lstrip()
+        is_vertex = line.startswith(VERTEX)
+        if not is_vertex and not line.startswith(FACE):
+            continue
+        while b"\\" in line and (line := line.split(b"#", 1)[0].rstrip()).endswith(b"\\"):
+            line = line[:-1] + b" " + next(lines, b"")
+        if is_vertex:
+            vertex_lines.append(line[2:])
+        else:
+            face_lines.append(line.split(b"#", 1)[0][2:])
+            seen.append(len(vertex_lines))
+    return vertex_lines, face_lines, seen
 
 
 def vertex_positions(lines: list[bytes]) -> np.ndarray:

@@ -1,10 +1,12 @@
 """PLY: ASCII and binary of both byte orders, polygons of any size, triangle strips."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from preprocessing.formats.polygons import triangulate
+from preprocessing.formats.text import plain_text
 from preprocessing.mesh_errors import MeshError
 
 TYPES = {
@@ -17,7 +19,10 @@ TYPES = {
     **dict.fromkeys(("float", "float32"), "f4"),
     **dict.fromkeys(("double", "float64"), "f8"),
 }
+ORDERS = {"ascii 1.0": "", "binary_little_endian 1.0": "<", "binary_big_endian 1.0": ">"}
 CORNERS = ("vertex_indices", "vertex_index")
+PADDING = b"\0 \t\r\n\x1a"
+"""What may follow the last element: ends of lines, and what pads a file."""
 
 
 @dataclass
@@ -39,66 +44,100 @@ Columns = dict[str, np.ndarray]
 def read_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V,3) float64 and faces (F,3) int64.
 
-    Raises MeshError(unreadable, truncated, index-out-of-range, empty).
+    Raises MeshError(unreadable, unsupported-format, truncated, index-out-of-range, empty).
     """
-    order, elements, body = read_header(data)
-    rest = body
+    order, elements, body = read_header(plain_text(data))
     tables: dict[str, Columns] = {}
     for element in elements:
-        if order == "":
-            tables[element.name], rest = ascii_columns(element, rest)
-        else:
-            tables[element.name], rest = binary_columns(element, rest, order)
-    vertex = tables.get("vertex", {})
-    if not {"x", "y", "z"} <= vertex.keys():
+        read = ascii_columns if order == "" else binary_columns
+        tables[element.name], body = read(element, body, order)
+    if body.strip(PADDING):
+        raise MeshError("unreadable", f"{len(body)} bytes follow after all that is announced")
+    vertices = positions(tables.get("vertex", {}))
+    polygons = polygon_lists(tables.get("face", {}))
+    strips = [unroll_strips(*lists) for lists in polygon_lists(tables.get("tristrips", {}))]
+    polygons += [(faces.ravel(), np.full(len(faces), 3)) for faces in strips]
+    if not polygons:
+        return vertices, np.empty((0, 3), np.int64)
+    corners, counts = (np.concatenate(columns) for columns in zip(*polygons, strict=True))
+    return vertices, triangulate(vertices, corners, counts)
+
+
+def positions(vertex: Columns) -> np.ndarray:
+    """Vertices (V,3) float64 of the columns of the vertex element."""
+    if not {"x", "y", "z"} <= vertex.keys() or {"x#", "y#", "z#"} & vertex.keys():
         reason = "unreadable" if vertex else "empty"
-        raise MeshError(reason, "the header has no vertex element with x, y and z")
-    vertices = np.column_stack([vertex[axis].astype(np.float64) for axis in "xyz"])
-    face = tables.get("face", {})
-    for name in CORNERS:
-        if f"{name}#" in face:
-            corners = face[name].astype(np.int64)
-            return vertices, triangulate(vertices, corners, face[f"{name}#"].astype(np.int64))
-    strips = tables.get("tristrips", {})
-    for name in CORNERS:
-        if f"{name}#" in strips:
-            faces = unroll_strips(strips[name].astype(np.int64))
-            return vertices, triangulate(vertices, faces.ravel(), np.full(len(faces), 3))
-    return vertices, np.empty((0, 3), np.int64)
+        raise MeshError(reason, "the header has no vertex element with numbers x, y and z")
+    return np.column_stack([vertex[axis].astype(np.float64) for axis in "xyz"])
+
+
+def polygon_lists(table: Columns) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Corners and their count a row, of the list of corners in a table; empty without rows."""
+    lists = [name[:-1] for name in table if name.endswith("#")]
+    name = next((name for name in CORNERS if name in lists), None)
+    if name is None:
+        if any(len(column) for column in table.values()):
+            raise MeshError("unreadable", f"faces have the lists {lists}, none {CORNERS[0]}")
+        return []
+    corners = table[name].astype(np.int64)
+    if not (corners == table[name]).all():
+        raise MeshError("unreadable", f"{name} holds something that is no whole number")
+    return [(corners, table[f"{name}#"].astype(np.int64))]
 
 
 def read_header(data: bytes) -> tuple[str, list[Element], bytes]:
-    """Byte order ('' for ASCII), elements, and the bytes after the header line by line."""
+    """Byte order ('' for text), elements, and the bytes after the header line by line."""
     if not data.startswith(b"ply"):
         raise MeshError("unreadable", "the first line is not `ply`")
-    at = data.find(b"end_header")
-    if at < 0:
+    found = re.search(rb"[\r\n][ \t]*end_header[ \t]*(\r\n|\n|\r|$)", data)
+    if found is None:
+        if re.search(rb"[\r\n][ \t]*format\s", data) is None:
+            raise MeshError("unreadable", "the header has no format line")
         raise MeshError("truncated", "the header has no end_header line")
-    start = at + len(b"end_header")
-    start += 2 if data[start : start + 2] == b"\r\n" else 1
+    header = data[: found.start()]
     order: str | None = None
     elements: list[Element] = []
-    for line in data[:at].decode("latin-1").splitlines()[1:]:
+    for line in header.decode("latin-1").replace("\r", "\n").split("\n")[1:]:
         words = line.split()
         try:
             if words[:1] == ["format"]:
-                order = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}[
-                    words[1]
-                ]
-            elif words[:1] == ["element"]:
-                elements.append(Element(words[1], int(words[2])))
-            elif words[:2] == ["property", "list"]:
-                elements[-1].scalars[words[4]] = TYPES[words[3]]
-                elements[-1].lists[words[4]] = TYPES[words[2]]
-            elif words[:1] == ["property"]:
-                elements[-1].scalars[words[2]] = TYPES[words[1]]
+                order = ORDERS[" ".join(words[1:])]
+            elif not words or words[0] in ("comment", "obj_info"):
+                continue
+            else:
+                declare(elements, words)
         except (KeyError, IndexError, ValueError):
-            raise MeshError("unreadable", f"header line {line!r}") from None
+            if words[0] == "format":
+                known = ", ".join(ORDERS)
+                raise MeshError("unsupported-format", f"PLY {line!r}; read are {known}") from None
+            raise MeshError("unreadable", f"header line {line[:80]!r}") from None
     if order is None:
         raise MeshError("unreadable", "the header has no format line")
-    if any(element.count < 0 for element in elements):
-        raise MeshError("unreadable", "an element has a negative count")
-    return order, elements, data[start:]
+    for element in elements:
+        if element.count and not element.scalars:
+            raise MeshError("unreadable", f"the element {element.name} has no properties")
+    # After `\r`, a `\n` is the first byte of the body where the header's lines end in `\r`.
+    bare = re.match(rb"ply[ \t]*\r(?!\n)", data) is not None
+    end = found.end() - (found[1] == b"\r\n" and bare)
+    return order, elements, data[end:]
+
+
+def declare(elements: list[Element], words: list[str]) -> None:
+    """Add what a header line declares. Raises KeyError, IndexError or ValueError if it cannot."""
+    if words[0] == "element":
+        name, count = words[1], int(words[2])
+        if count < 0 or any(element.name == name for element in elements):
+            raise ValueError
+        elements.append(Element(name, count))
+        return
+    if words[0] != "property":
+        raise ValueError
+    name = words[4] if words[1] == "list" else words[2]
+    if name in elements[-1].scalars:
+        raise ValueError
+    elements[-1].scalars[name] = TYPES[words[3] if words[1] == "list" else words[1]]
+    if words[1] == "list":
+        elements[-1].lists[name] = TYPES[words[2]]
 
 
 def binary_columns(element: Element, data: bytes, order: str) -> tuple[Columns, bytes]:
@@ -177,8 +216,10 @@ def uneven_rows(element: Element, data: bytes, order: str) -> tuple[Columns, byt
     return columns, data[offset:]
 
 
-def ascii_columns(element: Element, data: bytes) -> tuple[Columns, bytes]:
+def ascii_columns(element: Element, data: bytes, _: str = "") -> tuple[Columns, bytes]:
     """The columns of one ASCII element and the text after it; one row a line."""
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     lines = data.lstrip().split(b"\n", element.count) if element.count < len(data) else []
     if len(lines) < element.count or (element.count and not lines[element.count - 1].strip()):
         raise MeshError(
@@ -196,7 +237,9 @@ def ascii_columns(element: Element, data: bytes) -> tuple[Columns, bytes]:
                     count = int(words[at])
                     counts[name].append(count)
                     at += 1
-                if count < 0 or at + count > len(words):
+                if count < 0:
+                    raise MeshError("unreadable", f"a list {name} has a negative length")
+                if at + count > len(words):
                     raise MeshError("truncated", f"a row of {element.name} is too short")
                 column.extend(map(float, words[at : at + count]))
                 at += count
@@ -209,10 +252,13 @@ def ascii_columns(element: Element, data: bytes) -> tuple[Columns, bytes]:
     return columns, rest
 
 
-def unroll_strips(strip: np.ndarray) -> np.ndarray:
-    """Triangles (F,3) of triangle strips that are parted by -1; every second one is turned."""
-    cuts = np.flatnonzero(strip == -1)
-    faces = []
+def unroll_strips(strip: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Triangles (F,3) of triangle strips, one a row of `counts` corners or parted by -1.
+
+    Every second triangle of a strip is turned.
+    """
+    cuts = np.union1d(np.cumsum(counts), np.flatnonzero(strip == -1))
+    faces = [np.empty((0, 3), np.int64)]
     for part in np.split(strip, cuts):
         part = part[part != -1]
         trio = np.column_stack([part[:-2], part[1:-1], part[2:]])

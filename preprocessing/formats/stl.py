@@ -1,9 +1,14 @@
-"""STL, binary and ASCII: triangles without indices."""
+"""STL, binary and text: triangles without indices.
+
+Notable: names may hold keywords, one file may hold several solids, and a binary file may start
+with `solid` and end in stray bytes.
+"""
 
 import re
 
 import numpy as np
 
+from preprocessing.formats.text import plain_text
 from preprocessing.mesh_errors import MeshError
 
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -13,38 +18,52 @@ HEADER = 84
 def read_stl(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (3F,3) float64 and faces (F,3) int64, three vertices of its own for each face.
 
-    A file is binary when its length is the one its face counter asks for, else ASCII when it
-    starts with `solid` and names a facet. Raises MeshError(truncated, unreadable, empty).
+    A file is binary when its length is the one its face counter asks for, else text when it reads
+    like text. Raises MeshError(truncated, unreadable, empty).
     """
     if not data:
         raise MeshError("empty", "the file has no bytes")
     declared = int.from_bytes(data[80:HEADER], "little") if len(data) >= HEADER else -1
     exact = declared >= 0 and len(data) == HEADER + declared * RECORD.itemsize
-    if not exact and data[:512].lstrip().lower().startswith(b"solid"):
-        corners = ascii_corners(data)
-    else:
-        corners = binary_corners(data, declared)
+    text = data if exact else plain_text(data)
+    corners = ascii_corners(text) if not exact and is_text(text) else binary_corners(data, declared)
     return corners, np.arange(len(corners)).reshape(-1, 3)
 
 
+def is_text(data: bytes) -> bool:
+    """Whether an STL is text: no zero byte, which each record of a binary one has."""
+    start = data[:1024].lower()
+    return b"\0" not in start and (start.lstrip().startswith(b"solid") or b"facet" in start)
+
+
 def binary_corners(data: bytes, declared: int) -> np.ndarray:
-    """Corners (3F,3) of a binary STL; bytes after the announced facets are ignored."""
+    """Corners (3F,3) of a binary STL; a few stray bytes after the facets are passed over."""
     if declared < 0:
         raise MeshError("truncated", f"{len(data)} bytes; a binary STL starts with {HEADER}")
     held = (len(data) - HEADER) // RECORD.itemsize
     if declared > held:
         raise MeshError("truncated", f"{declared} facets announced, {held} in the file")
-    if declared == 0 and held > 0:
-        raise MeshError("unreadable", f"no facets announced, but room for {held} in the file")
+    if declared < held:
+        raise MeshError(
+            "unreadable", f"{declared} facets announced, but room for {held} in the file"
+        )
     records = np.frombuffer(data, RECORD, declared, HEADER)
     return records["corners"].reshape(-1, 3).astype(np.float64)
 
 
 def ascii_corners(data: bytes) -> np.ndarray:
-    """Corners (3F,3) of an ASCII STL, of all its solids."""
-    *loops, rest = re.split(rb"\bendloop\b", data.lower())
+    """Corners (3F,3) of a text STL, of all its solids, whatever their names."""
+    named = re.compile(rb"^[ \t]*(?:end[ \t]*)?solid\b.*$", re.MULTILINE)
+    lines = re.sub(rb"\r\n?", b"\n", data.lower())
+    body = re.sub(rb"\bend\s+facet\b", b"endfacet", named.sub(b"", lines))
+    if b"facet" not in body:  # all in one line: a name ends where the first facet starts
+        body = re.sub(rb"\bsolid\b.*?(?=\bfacet\b|$)", b"", lines, flags=re.DOTALL)
+    *loops, rest = re.split(rb"\bend\s*loop\b", body)
     if re.search(rb"\bvertex\b", rest):
         raise MeshError("truncated", "the file ends inside a facet")
+    facets = len(re.findall(rb"\bfacet\b", body))
+    if facets != len(loops):
+        raise MeshError("unreadable", f"{facets} facets, but {len(loops)} loops of vertices")
     words = [loop.split(b"vertex")[1:] for loop in loops]
     for number, corners in enumerate(words):
         if len(corners) != 3:
