@@ -14,6 +14,7 @@ REASONS = {
     "too-large": "it asks for more memory than any mesh here may take",
     "zero-extent": "all vertices coincide",
     "zero-area": "every face has no area",
+    "skinned": "bones move the mesh in a way that no reader here can follow",
 }
 """What load_mesh can say, and what it means. Stages after loading add reasons of their own."""
 

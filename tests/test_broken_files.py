@@ -76,7 +76,7 @@ BROKEN: dict[str, str | int] = {
     "issue-161-inconsistent-f.obj": 12,
     "fuzz_0003.obj": 12,
     "fuzz_0116.obj": "index-out-of-range",
-    "124_synthetic_truncated_quot_fail_7500_ascii.fbx": "empty",
+    "124_synthetic_truncated_quot_fail_7500_ascii.fbx": "truncated",
     "132_MUSTFAIL_Chapter2.3.2a_NonUTF_Encoding.3mf": "unreadable",
     "135_reference_invalid.usda": "unsupported-format",
     "points_only.ply": "no-faces",

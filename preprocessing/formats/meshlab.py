@@ -15,7 +15,7 @@ import numpy as np
 from preprocessing.formats.polygons import check_indices
 from preprocessing.mesh_errors import MeshError
 
-SUFFIXES = (".3mf", ".dae", ".fbx", ".3ds", ".x3d", ".ctm")
+SUFFIXES = (".3ds", ".ctm")
 """Formats that MeshLab reads and no reader of our own does."""
 
 

@@ -2,7 +2,8 @@
 
 The formats that collections are full of (glTF, OBJ, STL, PLY, OFF) have readers of our own, which
 take positions and faces only: they name what is wrong, cannot be made to allocate more than the
-file holds, and decode no textures. What is rare goes to MeshLab.
+file holds, and decode no textures; so have the scene formats (FBX, COLLADA, X3D, 3MF). What is
+rare, 3DS and CTM, goes to MeshLab.
 """
 
 from collections.abc import Callable
@@ -15,18 +16,26 @@ from preprocessing.formats.gltf import read_glb, read_gltf
 from preprocessing.formats.obj import read_obj
 from preprocessing.formats.off import read_off
 from preprocessing.formats.ply import read_ply
+from preprocessing.formats.scenes.collada import read_dae
+from preprocessing.formats.scenes.fbx import read_fbx
+from preprocessing.formats.scenes.threemf import read_3mf
+from preprocessing.formats.scenes.x3d import read_x3d
 from preprocessing.formats.stl import read_stl
 from preprocessing.mesh_errors import MeshError
 
 Triangles = tuple[np.ndarray, np.ndarray]
 
 READERS: dict[str, Callable[[bytes, Path], Triangles]] = {
+    ".3mf": lambda data, _: read_3mf(data),
+    ".dae": lambda data, _: read_dae(data),
+    ".fbx": lambda data, _: read_fbx(data),
     ".glb": lambda data, path: read_glb(data, path.parent),
     ".gltf": lambda data, path: read_gltf(data, path.parent),
     ".obj": lambda data, _: read_obj(data),
     ".off": lambda data, _: read_off(data),
     ".ply": lambda data, _: read_ply(data),
     ".stl": lambda data, _: read_stl(data),
+    ".x3d": lambda data, _: read_x3d(data),
 }
 
 SUFFIXES = (*READERS, *meshlab.SUFFIXES)
