@@ -36,6 +36,12 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
         from dora_bench.vae_model import VAEModel
 
         return VAEModel(name, posterior)
+    stem, _, weights = name.partition(":")
+    if stem == "cod-vae":
+        from dora_bench.adapters.cod_vae import PUBLISHED as DEFAULT
+        from dora_bench.adapters.cod_vae import CodVae
+
+        return CodVae(weights or DEFAULT)
     plugins = {point.name: point for point in entry_points(group=GROUP)}
     if name in plugins:
         return instance(plugins[name].load())
@@ -44,7 +50,7 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
         return instance(load_attribute(module, attribute))
     near = difflib.get_close_matches(name, [*EXAMPLES, *PUBLISHED, *plugins], n=2, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    known = ", ".join([*BASELINES, *PUBLISHED, *plugins])
+    known = ", ".join([*BASELINES, *PUBLISHED, "cod-vae", *plugins])
     raise UsageError(
         f"no model {name!r}{hint} Known: {known}, FAMILY:PATH, module:attribute, or the path of a "
         "checkpoint (there is no such path)"

@@ -1,5 +1,10 @@
 """Names become models, or an error that says which were meant."""
 
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 import pytest
 
 from dora_bench.models import resolve_model
@@ -47,3 +52,18 @@ def test_any_importable_model(name: str) -> None:
 def test_what_stands_for_nothing_is_refused(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolve_model(name)
+
+
+def test_the_model_of_the_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class in docs/add-your-model.md is a model, and its mesh is the hull, outward."""
+    guide = Path(__file__).parents[2] / "docs/add-your-model.md"
+    module = ModuleType("mymodel")
+    exec(guide.read_text().split("```python\n")[1].split("```")[0], module.__dict__)
+    monkeypatch.setitem(sys.modules, "mymodel", module)
+    model = resolve_model("mymodel:Hull")
+    latent = model.encode(ShapeInput("x", box().mesh), 0, 0)
+    mesh = model.decode(latent, 64)
+    corners = mesh.vertices[mesh.faces]
+    volume = np.linalg.det(corners).sum() / 6
+    assert latent.bytes == 4 * latent.floats
+    assert volume == pytest.approx(np.prod(np.ptp(box().mesh.vertices, axis=0)))
