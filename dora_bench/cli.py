@@ -9,6 +9,7 @@ import typer
 from preprocessing.console import (
     EXIT_SOME_FAILED,
     UsageError,
+    add_version,
     run_command,
     stdout_for_results_only,
 )
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="dora-bench",
     help="Score shape reconstructions: any model, exact metrics, every failure counted.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+add_version(app, "dora-bench")
 
 Angle = Annotated[
     float, typer.Option(min=0, max=179, help="Dihedral angle in degrees of a salient edge.")
@@ -94,9 +95,11 @@ def build(
       dora-bench build prepared/watertight --out suite-512 --per-level 800
     """
     from dora_bench.suite import SuiteSettings, build_suite, read_sources, read_train_list
+    from preprocessing.first_look import check_out_folder
     from preprocessing.running.manifest import find_inputs, mesh_suffixes
 
     with stdout_for_results_only():
+        check_out_folder(out)
         settings = SuiteSettings(
             name=name,
             per_level=per_level,
@@ -132,10 +135,12 @@ def fetch(
       dora-bench fetch --out suites/dora-bench-256
     """
     from dora_bench.fetch import fetch_suite
-    from dora_bench.mini_suite import cache_folder
+    from preprocessing.caches import cache_folder
+    from preprocessing.first_look import check_out_folder
 
     with stdout_for_results_only():
         target = out or cache_folder() / "dora-bench-256"
+        check_out_folder(target)
         suite, left_out = fetch_suite(target, workers=workers, quiet=quiet or as_json)
     show_suite(suite, left_out, quiet, as_json)
     raise typer.Exit(EXIT_SOME_FAILED if left_out else 0)
@@ -207,6 +212,7 @@ def evaluate_command(
     from dora_bench.placing import ALIGNMENTS
     from dora_bench.score import ScoreSettings
     from dora_bench.suite import load_suite
+    from preprocessing.first_look import check_out_folder
 
     one_of("--posterior", posterior, ("mean", "sample"))
     how = one_of("--align", align, ALIGNMENTS)
@@ -214,6 +220,9 @@ def evaluate_command(
     with stdout_for_results_only():
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
         model = [settled(name, accept_licence) for name in model]
+        for name in model:
+            resolve_model(name, posterior)  # a misspelt one is told before a suite is built
+        check_out_folder(out)
         chosen = load_suite(suite) if suite else mini_suite(limits.quiet)
         settings = EvalSettings(
             score=ScoreSettings(seed=seed, angle=chosen.record["angle"], points=points),
@@ -222,8 +231,6 @@ def evaluate_command(
             align=cast("AlignName", how),
             gallery=gallery,
         )
-        for name in model[1:]:
-            resolve_model(name, posterior)  # a misspelt one is told before the first has run
         done = [
             evaluate(name, chosen, out, counts, settings, limits, overwrite=overwrite)
             for name in model
@@ -276,8 +283,11 @@ def score(
     from dora_bench.score import ScoreSettings
     from dora_bench.score_files import score_paths, summary
     from preprocessing.files import atomic_write
+    from preprocessing.first_look import check_out_file
 
     how = one_of("--align", align, ALIGNMENTS)
+    if out is not None:
+        check_out_file(out)
     with stdout_for_results_only():
         scores = score_paths(
             truth,
@@ -365,8 +375,10 @@ def leaderboard(
       dora-bench leaderboard results --out site
     """
     from dora_bench.leaderboard import write_leaderboard
+    from preprocessing.first_look import check_out_folder
 
     with stdout_for_results_only():
+        check_out_folder(out)
         write_leaderboard(results, out)
     page = (out / "index.html").resolve().as_uri()
     if as_json:
@@ -428,3 +440,7 @@ def means_table(rows: "pd.DataFrame", by: list[str]) -> str:
 def main() -> None:
     """The entry point of `dora-bench`."""
     run_command(app)
+
+
+if __name__ == "__main__":
+    main()

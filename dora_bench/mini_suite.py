@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dora_bench.suite import Suite, SuiteSettings, build_suite, load_suite
+from preprocessing.caches import cache_folder
 from preprocessing.console import Progress, UsageError
 from preprocessing.mesh import Mesh, load_mesh, save_mesh
 from preprocessing.running.manifest import Entry
@@ -26,11 +27,6 @@ PACKAGED = (
     "cow.obj",
     "rangemaps/face000.ply",
 )
-
-
-def cache_folder() -> Path:
-    """For things built on first use: $XDG_CACHE_HOME/dora-bench, or ~/.cache/dora-bench."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dora-bench"
 
 
 def mini_suite(quiet: bool = False) -> Suite:

@@ -6,7 +6,6 @@ a published family with its weights or without (`triposg:/weights/vae`), `module
 model or factory that can be imported, or the name of an entry point in "dora_bench.models".
 """
 
-import difflib
 import importlib
 import re
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dora_bench.protocol import ShapeModel
-from preprocessing.console import UsageError
+from preprocessing.console import UsageError, nearest
 
 GROUP = "dora_bench.models"
 BASELINES = ("identity", "voxel-N", "decimate-N", "draco-Q", "poisson-N")
@@ -48,8 +47,9 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
     module, colon, attribute = name.partition(":")
     if colon:
         return instance(load_attribute(module, attribute))
-    near = difflib.get_close_matches(name, [*EXAMPLES, *PUBLISHED, *plugins], n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    folder = Path(name).parent
+    siblings = [str(path) for path in folder.iterdir()] if folder.is_dir() else []
+    hint = nearest(name, [*EXAMPLES, *PUBLISHED, *plugins, *siblings])
     known = ", ".join([*BASELINES, *PUBLISHED, "cod-vae", *plugins])
     raise UsageError(
         f"no model {name!r}{hint} Known: {known}, FAMILY:PATH, module:attribute, or the path of a "
@@ -86,8 +86,7 @@ def load_attribute(module: str, attribute: str) -> Any:
     except ModuleNotFoundError as error:
         raise UsageError(f"cannot import {module!r}: {error}") from error
     if not hasattr(found, attribute):
-        near = difflib.get_close_matches(attribute, dir(found), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = nearest(attribute, dir(found))
         raise UsageError(f"module {module!r} has no attribute {attribute!r}{hint}")
     return getattr(found, attribute)
 

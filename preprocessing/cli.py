@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from preprocessing.console import EXIT_SOME_FAILED, run_command, stdout_for_results_only
+from preprocessing.console import (
+    EXIT_SOME_FAILED,
+    add_version,
+    run_command,
+    stdout_for_results_only,
+)
 from preprocessing.options import (
     Executor,
     Inputs,
@@ -31,11 +36,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="dora-prep",
     help="Raw meshes to watertight meshes to point samples, nothing lost on the way.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+add_version(app, "dora-prep")
 
 UnusedSeed = Annotated[
     int, typer.Option("--seed", min=0, help="For symmetry: no method here draws at random.")
@@ -346,3 +351,7 @@ def doctor(
 def main() -> None:
     """The entry point of `dora-prep`."""
     run_command(app)
+
+
+if __name__ == "__main__":
+    main()

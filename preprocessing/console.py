@@ -10,8 +10,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING, Annotated
+
+if TYPE_CHECKING:
+    import typer
 
 EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -50,6 +54,44 @@ def run_command(command: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on from here", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def add_version(app: "typer.Typer", name: str) -> None:
+    """Give a Typer app `--version`, which prints `NAME VERSION` and ends."""
+    import typer
+
+    def show(asked: bool) -> None:
+        if asked:
+            typer.echo(f"{name} {installed_version()}")
+            raise typer.Exit
+
+    @app.callback()
+    def options(
+        version: Annotated[
+            bool, typer.Option("--version", callback=show, is_eager=True, help="Say it and exit.")
+        ] = False,
+    ) -> None:
+        """Options before the command's name."""
+
+    options.__doc__ = app.info.help
+
+
+def installed_version() -> str:
+    """The version of the installed package; of a checkout that is not installed, that it is not."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dora-bench")
+    except PackageNotFoundError:
+        return "(not installed; pip install -e .)"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean tiny?` for a misspelt word near to known ones, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ REASONS = {
     "zero-extent": "all vertices coincide",
     "zero-area": "every face has no area",
     "skinned": "bones move the mesh in a way that no reader here can follow",
+    "missing-package": "reading it needs a package that is not installed",
 }
 """What load_mesh can say, and what it means. Stages after loading add reasons of their own."""
 

@@ -7,6 +7,7 @@ work. Nothing heavy is imported here.
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from importlib.util import find_spec
 from math import ceil, floor, sqrt
 from typing import Any
 
@@ -103,6 +104,16 @@ class WatertightSettings:
             self.check_holes(self.close_holes)
         if self.simplify is not None and self.simplify < 0:
             raise SettingsError("simplify", f"is a share of eps, 0 or more, not {self.simplify:g}")
+        self.check_packages()
+
+    def check_packages(self) -> None:
+        """Raise SettingsError, saying what to install, for a method whose package is not there."""
+        methods = {"alpha-wrap": "pymeshlab", "manifold": "point_cloud_utils"}
+        needs = {"method": methods.get(self.method), "simplify": self.simplify and "pymeshlab"}
+        for name, module in needs.items():
+            if module and find_spec(module) is None:
+                package = module.replace("_", "-")
+                raise SettingsError(name, f"needs {package}; pip install {package}")
 
     def check_grid(self) -> None:
         """Raise SettingsError for a grid too coarse for eps or too fine to be numbered."""

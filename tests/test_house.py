@@ -135,6 +135,22 @@ def test_every_command_shows_an_example(command: str) -> None:
         assert "Example" in registered.callback.__doc__, registered.callback.__name__
 
 
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("dora-prep", "preprocessing.cli"),
+        ("dora-vae", "vae.cli"),
+        ("dora-bench", "dora_bench.cli"),
+    ],
+)
+def test_every_command_says_its_version_and_completes(name: str, module: str) -> None:
+    line = [sys.executable, "-m", module]
+    done = subprocess.run([*line, "--version"], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == f"{name} {version('dora-bench')}\n"
+    done = subprocess.run([*line, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert "--install-completion" in done.stdout
+
+
 def test_version_is_the_one_in_pyproject() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert version("dora-bench") == declared

@@ -12,6 +12,7 @@ import json
 import logging
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,12 +23,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from preprocessing.console import nearest
 from preprocessing.files import atomic_path, atomic_write
 from vae.config import ConfigError, ModelConfig, VAEConfig, from_dict, section_from_dict, to_dict
 
 PREFIX = "shape_model."
 HYPER = "dora_model_config"  # where a .ckpt of ours keeps its model's config
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+SAVED_BY_TORCH = (b"PK\3\4", b"\x80\2")  # a zip, or the pickle of torch before 1.6
+# What torch.load raises on a damaged file: the unpickler does what the wrong bytes say.
+DAMAGE = (
+    *(zipfile.BadZipFile, EOFError, OSError, RuntimeError),
+    *(AttributeError, LookupError, TypeError, ValueError),
+)
+MODELS = "a model is a run folder, a .safetensors or a published .ckpt"
 log = logging.getLogger("vae")
 
 
@@ -38,7 +47,9 @@ class CheckpointError(ValueError):
 def read_weights(path: Path, *, heads: int | None = None) -> tuple[dict[str, Tensor], ModelConfig]:
     """Tensors by name (without the published prefix, in the dtypes stored) and their config."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+        hint = nearest(str(path), [str(sibling) for sibling in siblings])
+        raise CheckpointError(f"{path}: no such file{hint}")
     if path.suffix == ".safetensors":
         return read_safetensors(path, heads)
     tensors, hints = read_ckpt(path)
@@ -69,10 +80,25 @@ def read_safetensors(path: Path, heads: int | None) -> tuple[dict[str, Tensor], 
 
 def read_ckpt(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a published .ckpt (prefix removed) and whatever else it holds."""
+    with open(path, "rb") as handle:
+        if not handle.read(4).startswith(SAVED_BY_TORCH):
+            raise CheckpointError(f"{path}: not a model; {MODELS}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint of tensors ({error})") from error
+        with warnings.catch_warnings():
+            # Wrong bytes in the protocol's place; torch would warn and ask for an issue.
+            warnings.filterwarnings("error", "Detected pickle protocol", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+    except (
+        pickle.UnpicklingError,
+        UserWarning,
+    ):  # their words advise to load it all the same, or to tell PyTorch
+        raise CheckpointError(
+            f"{path}: not a checkpoint of tensors; it is damaged, or holds objects, whose loading "
+            f"could run code; {MODELS}"
+        ) from None
+    except DAMAGE as error:
+        first = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path}: a damaged or truncated checkpoint ({first})") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise CheckpointError(f"{path}: no `state_dict` inside")
     state = content.pop("state_dict")

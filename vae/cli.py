@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from preprocessing.console import UsageError, run_command, stdout_for_results_only
+from preprocessing.console import UsageError, add_version, run_command, stdout_for_results_only
 from preprocessing.options import Json, Overwrite, Quiet, Seed
 
 if TYPE_CHECKING:
-    from preprocessing.mesh import Mesh, Transform
-    from preprocessing.points.samples import Sample
+    from vae.inputs import Input
     from vae.model import DoraVAE
 
 app = typer.Typer(
     name="dora-vae",
     help="Train a Dora-VAE on samples, turn shapes into latents and latents into meshes.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+add_version(app, "dora-vae")
 
 Run = Annotated[Path, typer.Option("--out", help="The run's folder.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
@@ -38,6 +37,14 @@ Heads = Annotated[
 Tokens = Annotated[int, typer.Option(min=1, help="Latent tokens, any number.")]
 Resolution = Annotated[int, typer.Option(min=8, help="Grid cells per axis to read at.")]
 PosteriorOption = Annotated[str, typer.Option("--posterior", help="mean or sample.")]
+Eps = Annotated[
+    str | None,
+    typer.Option(
+        help="Offset of the solid made of a raw mesh, as 2/256. [default: the model's]",
+        show_default=False,
+    ),
+]
+Raw = Annotated[bool, typer.Option("--raw", help="Encode a mesh as it is, not its offset solid.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
@@ -72,6 +79,7 @@ def train(
     Example:
       dora-vae train --preset tiny --data prepared/samples --out runs/tiny
     """
+    from preprocessing.first_look import check_out_folder
     from vae.config import override
     from vae.config import preset as named
     from vae.train import train as run
@@ -81,6 +89,7 @@ def train(
     changes += [f"seed={seed}"] if seed is not None else []
     with usage_errors(), stdout_for_results_only():
         config = override(named(preset), changes)
+        check_out_folder(out)
         if check_device(device) == "cuda":
             device = "auto"
         if steps and steps > config.train.steps and not config.train.minutes:
@@ -101,6 +110,8 @@ def encode(
     model: Model,
     out: Out,
     tokens: Tokens = 1024,
+    eps: Eps = None,
+    raw: Raw = False,
     posterior: PosteriorOption = "mean",
     seed: Seed = 0,
     heads: Heads = None,
@@ -110,20 +121,27 @@ def encode(
 ) -> None:
     """A shape to latents: mean, log-variance and token positions as safetensors.
 
+    A raw mesh is made watertight first, at the eps the model was trained at.
+
     \b
     Example:
       dora-vae encode car.safetensors --model runs/tiny --tokens 1024 --out car.latents.safetensors
     """
-    from vae.latents import check_draw, encode_shape, write_latents
+    from preprocessing.first_look import check_in_file, check_out_file
+    from vae.inputs import read_input
+    from vae.latents import check_draw, check_tokens, encode_shape, write_latents
 
     with usage_errors(), stdout_for_results_only():
+        check_in_file(source)
+        check_out_file(out)
         draw, vae = check_draw(posterior), load(model, heads, device)
-        shape, transform = read_shape(source)
-        latents = encode_shape(vae, shape, tokens, seed=seed, posterior=draw)
+        check_tokens(vae, tokens)
+        given = read_input(source, chosen_eps(eps, model), raw=raw)
+        latents = encode_shape(vae, given.shape, tokens, seed=seed, posterior=draw)
         write_latents(latents, out)
     figures = {"tokens": tokens, "latent_floats": latents.mean.numel(), "posterior": draw}
     hashed = {"model_sha256": latents.model_hash}
-    report({"latents": str(out), **figures, **hashed, **placed(transform)}, quiet, as_json)
+    report({"latents": str(out), **figures, **hashed, **placed(given)}, quiet, as_json)
 
 
 @app.command()
@@ -147,11 +165,14 @@ def decode(
     Example:
       dora-vae decode car.latents.safetensors --model runs/tiny --out car.ply
     """
-    from preprocessing.mesh import save_mesh
+    from preprocessing.first_look import check_in_file, check_out_file
+    from preprocessing.mesh import WRITERS, save_mesh
     from vae.latents import read_latents, redrawn
     from vae.reconstruction import decode_latents
 
     with usage_errors(), stdout_for_results_only():
+        check_in_file(source)
+        check_out_file(out, WRITERS)
         latents = redrawn(read_latents(source), posterior, seed)
         mesh = decode_latents(load(model, heads, device), latents, resolution)
         save_mesh(mesh, out)
@@ -166,6 +187,8 @@ def reconstruct(
     out: Out,
     tokens: Tokens = 1024,
     resolution: Resolution = 256,
+    eps: Eps = None,
+    raw: Raw = False,
     posterior: PosteriorOption = "mean",
     seed: Seed = 0,
     heads: Heads = None,
@@ -175,18 +198,25 @@ def reconstruct(
 ) -> None:
     """A shape through the model and back to a mesh in the normalised frame.
 
+    A raw mesh is made watertight first, at the eps the model was trained at.
+
     \b
     Example:
       dora-vae reconstruct car.glb --model runs/tiny --tokens 4096 --out car.ply
     """
-    from preprocessing.mesh import save_mesh
-    from vae.latents import check_draw
+    from preprocessing.first_look import check_in_file, check_out_file
+    from preprocessing.mesh import WRITERS, save_mesh
+    from vae.inputs import read_input
+    from vae.latents import check_draw, check_tokens
     from vae.reconstruction import reconstruct as run
 
     with usage_errors(), stdout_for_results_only():
+        check_in_file(source)
+        check_out_file(out, WRITERS)
         draw, vae = check_draw(posterior), load(model, heads, device)
-        shape, transform = read_shape(source)
-        done = run(vae, shape, tokens, resolution, seed=seed, posterior=draw)
+        check_tokens(vae, tokens)
+        given = read_input(source, chosen_eps(eps, model), raw=raw)
+        done = run(vae, given.shape, tokens, resolution, seed=seed, posterior=draw)
         save_mesh(done.mesh, out)
     figures = {
         "tokens": tokens,
@@ -198,7 +228,7 @@ def reconstruct(
         "encode_s": round(done.encode_s, 3),
         "decode_s": round(done.decode_s, 3),
     }
-    report({"mesh": str(out), **figures, **placed(transform)}, quiet, as_json)
+    report({"mesh": str(out), **figures, **placed(given)}, quiet, as_json)
 
 
 @app.command()
@@ -217,9 +247,11 @@ def convert(
     Example:
       dora-vae convert dora_vae_1_1.ckpt --out runs/v1.1
     """
+    from preprocessing.first_look import check_out_folder
     from vae.conversion import convert as run
 
     with usage_errors(), stdout_for_results_only():
+        check_out_folder(out)
         written = run(checkpoint, out, heads=heads)
     report({"written": str(written)}, quiet, as_json)
 
@@ -273,26 +305,27 @@ def load(model: Path, heads: int | None, device: str) -> "DoraVAE":
     return DoraVAE.from_pretrained(model, heads=heads).to(wanted)
 
 
-def read_shape(source: Path) -> "tuple[Mesh | Sample, Transform | None]":
-    """A sample; or a mesh (it should be watertight) in the normalised frame and the way there.
+def chosen_eps(eps: str | None, model: Path) -> float:
+    """What --eps says, else the offset that the model was trained at. Raises UsageError."""
+    from preprocessing.settings import SettingsError, parse_eps
+    from vae.inputs import model_eps
 
-    A mesh that `dora-prep watertight` wrote is in the frame already and stays as it is.
-    """
-    from preprocessing.mesh import Mesh, frame_of_output, load_mesh
-    from preprocessing.points.layouts import SAMPLE_READERS
-
-    if source.suffix.lower() in SAMPLE_READERS:
-        return SAMPLE_READERS[source.suffix.lower()](source), None
-    mesh = load_mesh(source)
-    frame = frame_of_output(mesh)
-    return Mesh(frame.apply(mesh.vertices), mesh.faces), frame
+    try:
+        return parse_eps(eps) if eps is not None else model_eps(model)
+    except SettingsError as error:
+        raise UsageError(f"--{error}") from error
 
 
-def placed(transform: "Transform | None") -> dict[str, Any]:
-    """How a mesh came into the normalised frame: x_normalised = (x - center) * scale."""
-    if transform is None:
+def placed(given: "Input") -> dict[str, Any]:
+    """How a mesh came into the normalised frame, x_normalised = (x - center) * scale, and whether
+    the offset solid at `eps` was made of it (null: it was encoded as it is)."""
+    if given.transform is None:
         return {}
-    return {"scale": transform.scale, "center": list(transform.center)}
+    return {
+        "scale": given.transform.scale,
+        "center": list(given.transform.center),
+        "eps": given.eps,
+    }
 
 
 def report(values: dict[str, Any], quiet: bool, as_json: bool) -> None:

@@ -1,7 +1,10 @@
 """One primitive of a glTF mesh: positions and triangles, morph targets, joints and weights."""
 
+from typing import Any
+
 import numpy as np
 
+from preprocessing.formats.draco import decode_draco
 from preprocessing.formats.gltf_data import GltfData, member
 from preprocessing.formats.polygons import check_indices
 from preprocessing.mesh_errors import MeshError
@@ -17,7 +20,7 @@ class Primitive:
         self.names = member(primitive, "attributes")
         self.draco = primitive.get("extensions", {}).get("KHR_draco_mesh_compression")
         if self.draco is not None:
-            self.packed = decode_draco(data.view(member(self.draco, "bufferView")))
+            self.packed = draco_mesh(data.view(member(self.draco, "bufferView")))
             self.vertices = np.asarray(self.packed.points, np.float64)
             corners = np.asarray(self.packed.faces, np.int64).ravel()
         else:
@@ -119,14 +122,9 @@ def faces_of_mode(corners: np.ndarray, mode: int) -> np.ndarray:
     raise MeshError("unreadable", f"primitive mode {mode!r} does not exist")
 
 
-def decode_draco(data: bytes):  # type: ignore[no-untyped-def]
-    """The mesh of Draco-compressed geometry. Raises MeshError(unreadable)."""
-    import DracoPy
-
-    try:
-        mesh = DracoPy.decode(data)
-    except (DracoPy.FileTypeException, ValueError) as error:
-        raise MeshError("unreadable", f"Draco: {error}") from None
+def draco_mesh(data: bytes) -> Any:
+    """The mesh of Draco-compressed geometry. Raises MeshError(unreadable, missing-package)."""
+    mesh = decode_draco(data)
     if not hasattr(mesh, "faces"):
         raise MeshError("unreadable", "Draco: a point cloud, not a mesh")
     return mesh

@@ -2,8 +2,8 @@
 
 The formats that collections are full of (glTF, OBJ, STL, PLY, OFF) have readers of our own, which
 take positions and faces only: they name what is wrong, cannot be made to allocate more than the
-file holds, and decode no textures; so have the scene formats (FBX, COLLADA, X3D, 3MF). What is
-rare, 3DS and CTM, goes to MeshLab.
+file holds, and decode no textures; so have the scene formats (FBX, COLLADA, X3D, 3MF). Draco goes
+to DracoPy; what is rare, 3DS and CTM, goes to MeshLab.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing.formats import meshlab
+from preprocessing.formats.draco import read_draco
 from preprocessing.formats.gltf import read_glb, read_gltf
 from preprocessing.formats.obj import read_obj
 from preprocessing.formats.off import read_off
@@ -28,6 +29,7 @@ Triangles = tuple[np.ndarray, np.ndarray]
 READERS: dict[str, Callable[[bytes, Path], Triangles]] = {
     ".3mf": lambda data, _: read_3mf(data),
     ".dae": lambda data, _: read_dae(data),
+    ".drc": read_draco,
     ".fbx": lambda data, _: read_fbx(data),
     ".glb": lambda data, path: read_glb(data, path.parent),
     ".gltf": lambda data, path: read_gltf(data, path.parent),

@@ -13,8 +13,10 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
+from preprocessing.console import UsageError
 from preprocessing.running.supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
 from preprocessing.settings import EXECUTORS
 
@@ -42,11 +44,12 @@ def run(
     for all; with fewer items than cores, an item gets several threads. timeout: seconds an item;
     memory: GB (resident) an item. retries: more tries for an item that was not ok; an item whose
     worker was lost (node gone, killed from outside) is tried again up to 3 times in any case.
-    executor: "inline", "ray", or "auto": Ray for more than 256 items on several cores or when
-    `ray_address` is given. preload: more modules for the fork server to import.
+    executor: "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items on
+    several cores or when `ray_address` is given. preload: more modules for the fork server.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
-    ValueError for an unknown executor and RunnerError when the function cannot be imported.
+    ValueError for an unknown executor, UsageError for Ray where it is not installed, RunnerError
+    when the function cannot be imported.
     """
     if executor not in EXECUTORS:
         raise ValueError(f"executor {executor!r} is none of {', '.join(EXECUTORS)}")
@@ -55,7 +58,8 @@ def run(
     if executor == "auto":
         peeked = list(itertools.islice(iterator, FEW_ITEMS + 1))
         few = len(peeked) <= FEW_ITEMS
-        executor = "inline" if ray_address is None and (few or cores == 1) else "ray"
+        alone = few or cores == 1 or find_spec("ray") is None
+        executor = "inline" if ray_address is None and alone else "ray"
     else:
         peeked = list(itertools.islice(iterator, cores or 1))
     iterator = itertools.chain(peeked, iterator)
@@ -67,6 +71,8 @@ def run(
     if executor == "inline":
         yield from run_inline(job, iterator, slots)
     else:
+        if find_spec("ray") is None:
+            raise UsageError("Ray is not installed; pip install ray, or give --executor inline")
         from preprocessing.running.runner_ray import run_ray
 
         yield from run_ray(job, iterator, slots if cores else 0, ray_address)

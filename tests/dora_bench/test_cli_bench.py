@@ -81,7 +81,10 @@ def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("eval", "--model", "identiy", "--suite", "."), "no suite here"),
+        (("eval", "--model", "identity", "--suite", "."), "no suite here"),
+        (("eval", "--model", "identiy"), "did you mean identity?"),
+        (("score", "a.ply", "b.ply", "--out", "/proc/none/scores.csv"), "cannot write there"),
+        (("leaderboard", ".", "--out", "/proc/none"), "cannot write there"),
         (("eval", "--model", "identity", "--tokens", "many"), "whole numbers"),
         (("eval", "--model", "identity", "--align", "icp"), "use one of none, bbox, similarity"),
         (("score", "nowhere.ply", "there.ply"), "no such file"),

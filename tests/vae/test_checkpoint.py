@@ -5,10 +5,13 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from preprocessing.mesh import save_mesh
+from preprocessing.shapes import box
 from vae.checkpoint import (
     CheckpointError,
     head_hint,
@@ -116,6 +119,34 @@ def test_foreign_names_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=r"missing post_kl\.weight|missing"):
         DoraVAE.from_pretrained(tmp_path / "a.safetensors")
+
+
+def test_a_damaged_checkpoint_is_one_line_without_advice_to_load_it_all_the_same(
+    model: DoraVAE, tmp_path: Path
+) -> None:
+    whole = write_ckpt(tmp_path / "whole.ckpt", model.state_dict()).read_bytes()
+    noise = np.random.Generator(np.random.PCG64(0))
+    said = []
+    for position in range(0, len(whole), len(whole) // 40):
+        cut = bytearray(whole[:position] if position % 2 else whole)
+        if cut:
+            at = noise.integers(min(len(cut), 4000), size=3)
+            cut[at[0]], cut[at[1]], cut[at[2]] = noise.integers(256, size=3)
+        (tmp_path / "damaged.ckpt").write_bytes(cut)
+        try:
+            DoraVAE.from_pretrained(tmp_path / "damaged.ckpt")
+        except CheckpointError as error:
+            said.append(str(error))
+    assert len(said) > 10
+    assert not [text for text in said if "\n" in text or "weights_only" in text]
+
+
+def test_a_mesh_is_no_model_and_a_misspelt_path_is_guessed(tmp_path: Path) -> None:
+    save_mesh(box().mesh, tmp_path / "koala.obj")
+    with pytest.raises(CheckpointError, match="not a model; a model is a run folder"):
+        DoraVAE.from_pretrained(tmp_path / "koala.obj")
+    with pytest.raises(CheckpointError, match=r"did you mean .*koala\.obj"):
+        DoraVAE.from_pretrained(tmp_path / "kaola.obj")
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:

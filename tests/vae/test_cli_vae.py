@@ -99,6 +99,39 @@ def test_a_mesh_is_normalised_and_the_way_back_is_told(run, model: Path, tmp_pat
     assert code == 0, err
     assert json.loads(out)["scale"] == 0.25
     assert json.loads(out)["center"] == [0, 0, 0]
+    assert json.loads(out)["eps"] == 2 / 256
+
+
+def test_eps_and_raw_decide_what_a_raw_mesh_becomes(run, model: Path, tmp_path: Path) -> None:
+    save_mesh(box((8.0, 4.0, 2.0)).mesh, tmp_path / "box.obj")
+    command = ("encode", tmp_path / "box.obj", "--tokens", 5, "--model", model, "--json")
+    command += ("--out", tmp_path / "l.safetensors")
+    made = [json.loads(run(*command, *more)[1]) for more in (("--eps", "2/64"), ("--raw",))]
+    assert [figures["eps"] for figures in made] == [2 / 64, None]
+    code, _, err = run(*command, "--eps", "thick")
+    assert code == 2
+    assert "--eps thick" in err
+
+
+def test_more_tokens_than_fit_are_refused_at_once(run, model: Path, tmp_path: Path) -> None:
+    save_mesh(box().mesh, tmp_path / "box.obj")
+    code, _, err = run(
+        *("reconstruct", tmp_path / "box.obj", "--model", model, "--out", tmp_path / "o.ply"),
+        *("--tokens", 10**10),
+    )
+    assert code == 2
+    assert "10,000,000,000 tokens need about" in err
+    assert "enough for" in err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_model_is_read(
+    run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out, message in (("file/o.ply", "is a file"), ("o.docx", "ends in .glb .obj .ply .stl")):
+        code, _, err = run("reconstruct", __file__, "--model", "nowhere", "--out", tmp_path / out)
+        assert code == 2
+        assert message in err
 
 
 def test_convert_there_and_back(run, model: Path, tmp_path: Path) -> None:
@@ -119,10 +152,14 @@ def test_convert_there_and_back(run, model: Path, tmp_path: Path) -> None:
         (("train", "--data", ".", "--out", "r", "--preset", "tinny"), "did you mean 'tiny'"),
         (("train", "--data", ".", "--out", "r", "--set", "lrr=1"), "did you mean 'lr'"),
         (("train", "--data", ".", "--out", "r", "--device", "tpu"), "auto, cpu or cuda"),
-        (("encode", "a.ply", "--model", "nowhere", "--out", "l"), "no such file"),
+        (("encode", __file__, "--model", "nowhere", "--out", "l.safetensors"), "no such file"),
+        (("encode", "a.ply", "--model", "m", "--out", "l.safetensors"), "a.ply: no such file"),
         (("convert", "nowhere.ckpt", "--out", "o"), "no such file"),
-        (("decode", "nowhere.safetensors", "--model", "m", "--out", "o"), "nowhere"),
-        (("reconstruct", "a.ply", "--model", "m", "--out", "o", "--posterior", "mode"), "mean or"),
+        (("decode", "nowhere.safetensors", "--model", "m", "--out", "o.ply"), "nowhere"),
+        (
+            ("reconstruct", __file__, "--model", "m", "--out", "o.ply", "--posterior", "mode"),
+            "mean or",
+        ),
     ],
 )
 def test_wrong_usage_exits_2_with_the_reason(

@@ -1,0 +1,47 @@
+"""Whether a command's files are there and can be written, asked before any work starts."""
+
+import os
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from preprocessing.console import UsageError
+
+
+def check_in_file(path: str | Path) -> None:
+    """Raise UsageError unless the file to read is there."""
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
+
+
+def check_out_folder(path: str | Path, option: str = "--out") -> None:
+    """Raise UsageError unless files can be written into a folder that is there or can be made.
+
+    Nothing is left behind. In the nearest folder that is there a nameless file is written:
+    permissions alone do not tell of read-only or full disks.
+    """
+    path = Path(path).absolute()
+    try:
+        nearest = next(place for place in (path, *path.parents) if place.exists())
+        if not nearest.is_dir():
+            raise UsageError(f"{option} {path}: {nearest} is a file; a folder is needed")
+        with tempfile.TemporaryFile(dir=nearest) as probe:
+            probe.write(b"x")
+            probe.flush()
+    except OSError as error:
+        raise UsageError(f"{option} {path}: cannot write there ({error.strerror})") from None
+
+
+def check_out_file(path: str | Path, suffixes: Collection[str] = (), option: str = "--out") -> None:
+    """Raise UsageError unless a file of that name can be written.
+
+    suffixes: those allowed, lower case with the dot; none given allows all.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file in it")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(f"{option} {path}: name a file that ends in {' '.join(sorted(suffixes))}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UsageError(f"{option} {path}: the file that is there may not be overwritten")
+    check_out_folder(path.parent, option)
