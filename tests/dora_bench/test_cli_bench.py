@@ -82,7 +82,7 @@ def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Pa
     ("arguments", "message"),
     [
         (("eval", "--model", "identity", "--suite", "."), "no suite here"),
-        (("eval", "--model", "identiy"), "did you mean identity?"),
+        (("eval", "--model", "identiy"), "did you mean identity"),
         (("score", "a.ply", "b.ply", "--out", "/proc/none/scores.csv"), "cannot write there"),
         (("leaderboard", ".", "--out", "/proc/none"), "cannot write there"),
         (("eval", "--model", "identity", "--tokens", "many"), "whole numbers"),
