@@ -2,6 +2,7 @@
 
 import os
 
+from preprocessing.compiling import choose_cache
 from preprocessing.lazy import lazy_exports
 
 # Open3D brings a TBB that numba finds too old and warns about when it looks at TBB first. Numba
@@ -10,6 +11,8 @@ os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp workqueue tbb")
 # Threads that wait by spinning take the cores from those they wait for: beside another process on
 # two cores a training step was seen to take 4 s in place of 0.13 s. No slower on a quiet machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+choose_cache()  # as early: numba reads where its cache lies when it is imported, too
 
 _HOME = {
     "Mesh": "mesh",

@@ -1,45 +1,61 @@
-"""Where this house keeps what it makes once: the user's cache folder, or a temporary one."""
+"""Where things made once are kept: the user's cache folder, or a temporary one where there is none.
 
+Imported with the package, so it imports nothing that takes time.
+"""
+
+import contextlib
 import os
-import tempfile
+import stat
 from pathlib import Path
 
 NAME = "dora-bench"
 
 
 def cache_folder() -> Path:
-    """A folder that can be written: $XDG_CACHE_HOME/dora-bench, else ~/.cache/dora-bench.
+    """A folder of the user's that exists and can be written, for things that can be made again.
 
-    Where neither can be (no home, or one that is read-only, as service accounts and containers
-    have it), one of this user's own in the temporary folder. It exists when this returns.
+    `$XDG_CACHE_HOME/dora-bench`, or `~/.cache/dora-bench`; where neither can be written (no home,
+    a read-only one), a folder that only the user can write below the temporary folder. Raises
+    FileNotFoundError where there is no place at all to write to.
     """
-    for folder in candidates():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue  # this one cannot be made; the next is tried, and the last cannot fail so
-        if os.access(folder, os.W_OK | os.X_OK):
+    for folder in home_caches():
+        if writable(folder):
             return folder
     return temporary_folder()
 
 
-def candidates() -> list[Path]:
-    """The cache folders of the user, the preferred one first."""
-    found = []
-    if os.environ.get("XDG_CACHE_HOME"):
-        found.append(Path(os.environ["XDG_CACHE_HOME"]) / NAME)
+def home_caches() -> list[Path]:
+    """The cache folders that the environment names, best first, there or not."""
+    # The base directory specification says to ignore a path that is not absolute.
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    folders = [named / NAME] if named.is_absolute() else []
+    # Without HOME, a user whom the system does not know, as in some containers, has no home.
+    with contextlib.suppress(RuntimeError):
+        folders.append(Path.home() / ".cache" / NAME)
+    return folders
+
+
+def writable(folder: Path) -> bool:
+    """Whether a folder exists or can be made, and files can be made in it."""
     try:
-        found.append(Path.home() / ".cache" / NAME)
-    except RuntimeError:  # a user id without an entry in the password file, and no HOME
-        return found
-    return found
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def temporary_folder() -> Path:
-    """This user's folder below the temporary one; a new one where another user holds the name."""
-    user = os.getuid() if hasattr(os, "getuid") else 0
+    """A folder below the temporary one that nobody but this user can write.
+
+    Compiled kernels are loaded and run, so a folder prepared by somebody else is not used: then
+    it is a new one, for this run and its children.
+    """
+    import tempfile
+
+    user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"{NAME}-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if hasattr(os, "getuid") and folder.stat().st_uid != user:
-        return Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
-    return folder
+    found = folder.lstat()
+    others = stat.S_IWGRP | stat.S_IWOTH
+    mine = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & others
+    return folder if mine else Path(tempfile.mkdtemp(prefix=f"{NAME}-"))

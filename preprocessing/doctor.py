@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from preprocessing.compiling import cache_name, chosen_base
+
 GIB = 1 << 30
 
 SHARED_LIBRARIES = {
@@ -157,16 +159,16 @@ def check_import(name: str) -> Check:
 
 
 def check_numba_cache() -> Check:
-    """Compiled kernels are kept beside the sources, or in NUMBA_CACHE_DIR: it must be writable."""
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(__file__).parent / "__pycache__")
+    """Where compiled kernels are kept (compiling.py): it must be writable, and better stay."""
+    mend = "export NUMBA_CACHE_DIR=FOLDER, one that can be written and stays"
     try:
+        folder = chosen_base() / cache_name()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        mend = "export NUMBA_CACHE_DIR=$HOME/.cache/dora-bench-numba"
-        return Check("numba cache", False, f"{folder}: {error.strerror}", mend)
-    kernels = len(list(folder.rglob("*.nbi")))
+        return Check("numba cache", False, f"{error.filename}: {error.strerror}", mend)
+    kernels = len(list(folder.glob("*/*.nbi")))
     state = f"{kernels} kernels compiled" if kernels else "empty: the first run compiles"
     return Check("numba cache", True, f"{folder} ({state})")
 

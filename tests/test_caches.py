@@ -55,3 +55,10 @@ def test_a_name_held_by_another_user_is_not_trusted(
     folder = caches.temporary_folder()
     assert folder.name != "dora-bench-12345"
     assert folder.is_dir()
+
+
+def test_a_folder_that_others_can_write_is_not_trusted(temporary: Path) -> None:
+    own = caches.temporary_folder()
+    assert own == caches.temporary_folder()
+    own.chmod(0o777)
+    assert caches.temporary_folder() != own
