@@ -113,13 +113,13 @@ def kernels_are_cold(*modules: str) -> bool:
     return folder is None or any(not any(folder.glob(f"*/{module}.*.nbi")) for module in modules)
 
 
-def announce_compilation(kernel: Any, quiet: bool = False) -> None:
+def announce_compilation(kernel: Any) -> None:
     """One line on stderr when a kernel's module is neither loaded nor in the cache.
 
     `kernel` stands for all kernels of a stage: choose the one that compiles first.
     """
     module = kernel.py_func.__module__.rsplit(".", 1)[-1]
-    if not quiet and not kernel.signatures and kernels_are_cold(module):
+    if not kernel.signatures and kernels_are_cold(module):
         print(announcement(), file=sys.stderr, flush=True)
 
 

@@ -1,9 +1,8 @@
 """Compiling the kernels before the first mesh, whose time limit they would count against."""
 
-import os
 import sys
-from pathlib import Path
 
+from preprocessing.compiling import announcement, kernels_are_cold
 from preprocessing.running.runner import Item, run
 from preprocessing.running.stages import HEAVY
 from preprocessing.running.tasks import Plan
@@ -11,10 +10,10 @@ from preprocessing.running.tasks import Plan
 
 def warm_kernels(plan: Plan, quiet: bool) -> None:
     """Compile the kernels of the plan's stages in a child, unless they are kept from before."""
-    if not kernels_are_cold(plan):
+    if not kernels_are_cold(*first_kernels(plan)):
         return
     if not quiet:
-        print("compiling kernels, once for this version: up to a minute", file=sys.stderr)
+        print(announcement(), file=sys.stderr, flush=True)
     for outcome in run(warm, [Item("kernels", plan)], executor="inline", preload=HEAVY):
         if outcome.status != "ok":
             raise RuntimeError(f"the kernels cannot be compiled: {outcome.reason} {outcome.detail}")
@@ -35,20 +34,7 @@ def warm(plan: Plan) -> None:
         sample_shape(solid, points=64, supervision=Supervision(dense=100, space=100))
 
 
-def kernels_are_cold(plan: Plan) -> bool:
-    """Whether a run will compile kernels first: nothing kept, or older than the source."""
-    names = ["solid/brick_kernels", "solid/isosurface_kernels"] if plan.watertight else []
-    names += ["distance/distance_kernels", "points/fps_kernels"] if plan.samples else []
-    package = Path(__file__).parent.parent
-    elsewhere = os.environ.get("NUMBA_CACHE_DIR")
-    for name in names:
-        source = package / f"{name}.py"
-        kept = (
-            Path(elsewhere).rglob(f"{source.stem}.*.nbi")
-            if elsewhere
-            else (source.parent / "__pycache__").glob(f"{source.stem}.*.nbi")
-        )
-        changed = source.stat().st_mtime
-        if not any(one.stat().st_mtime > changed for one in kept):
-            return True
-    return False
+def first_kernels(plan: Plan) -> list[str]:
+    """The kernel modules that tell whether the plan's stages have been compiled."""
+    names = ["brick_kernels", "isosurface_kernels", "crossing_kernels"] if plan.watertight else []
+    return [*names, "distance_kernels", "fps_kernels"] if plan.samples else names
