@@ -2,8 +2,8 @@
 
 The formats that collections are full of (glTF, OBJ, STL, PLY, OFF) have readers of our own, which
 take positions and faces only: they name what is wrong, cannot be made to allocate more than the
-file holds, and decode no textures; so have the scene formats (FBX, COLLADA, X3D, 3MF). Draco goes
-to DracoPy; what is rare, 3DS and CTM, goes to MeshLab.
+file holds, and decode no textures; so have the scene formats (FBX, COLLADA, X3D, 3MF, 3DS). Draco
+goes to DracoPy, CTM to MeshLab.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from preprocessing.formats.off import read_off
 from preprocessing.formats.ply import read_ply
 from preprocessing.formats.scenes.collada import read_dae
 from preprocessing.formats.scenes.fbx import read_fbx
+from preprocessing.formats.scenes.threeds import read_3ds
 from preprocessing.formats.scenes.threemf import read_3mf
 from preprocessing.formats.scenes.x3d import read_x3d
 from preprocessing.formats.stl import read_stl
@@ -27,6 +28,7 @@ from preprocessing.mesh_errors import MeshError
 Triangles = tuple[np.ndarray, np.ndarray]
 
 READERS: dict[str, Callable[[bytes, Path], Triangles]] = {
+    ".3ds": lambda data, _: read_3ds(data),
     ".3mf": lambda data, _: read_3mf(data),
     ".dae": lambda data, _: read_dae(data),
     ".drc": read_draco,

@@ -15,11 +15,16 @@ def numbers(element: Element, name: str, default: Sequence[float]) -> np.ndarray
     """
     if name not in element.attributes:
         return np.array(default, float)
-    found = numbers_of(element.get(name), field(element, name))
+    found = numbers_of(spaced(element.get(name)), field(element, name))
     if 0 < len(default) <= 4 and len(found) != len(default):
         what = f"{field(element, name)} has {len(found)} of {len(default)} numbers"
         raise MeshError("unreadable", what)
     return found
+
+
+def spaced(text: str) -> str:
+    """A field with its commas, which are white space in X3D, as spaces."""
+    return text.replace(",", " ")
 
 
 def field(element: Element, name: str) -> str:
@@ -40,7 +45,7 @@ def rows(element: Element, name: str, width: int, default: Sequence[float]) -> n
     text = element.attributes.get(name)
     found = np.array(default, float)
     if text is not None:
-        found = numbers_of(text, field(element, name))
+        found = numbers_of(spaced(text), field(element, name))
     if len(found) % width:
         what = f"{field(element, name)} has {len(found)} numbers in rows of {width}"
         raise MeshError("unreadable", what)
@@ -49,7 +54,7 @@ def rows(element: Element, name: str, width: int, default: Sequence[float]) -> n
 
 def indices(element: Element, name: str) -> np.ndarray:
     """A field of indices, (N,) int64."""
-    return indices_of(element.get(name), field(element, name))
+    return indices_of(spaced(element.get(name)), field(element, name))
 
 
 def flag(element: Element, name: str, default: bool) -> bool:

@@ -148,16 +148,19 @@ def refuse_entity(name: str, *_: object) -> None:
 
 
 def numbers_of(text: str, what: str) -> np.ndarray:
-    """Numbers (N,) float64 between white space or commas. Raises MeshError(unreadable)."""
+    """Numbers (N,) float64 between white space. Raises MeshError(unreadable).
+
+    A comma is no white space: some exporters write it for the decimal point.
+    """
     try:
-        return np.array(text.replace(",", " ").split(), np.float64)
+        return np.array(text.split(), np.float64)
     except ValueError as error:
         raise MeshError("unreadable", f"{what}: {error}") from None
 
 
 def indices_of(text: str, what: str) -> np.ndarray:
-    """Whole numbers (N,) int64, as `numbers_of`."""
+    """Whole numbers (N,) int64 between white space. Raises MeshError(unreadable)."""
     try:
-        return np.array(text.replace(",", " ").split(), np.int64)
+        return np.array(text.split(), np.int64)
     except (ValueError, OverflowError) as error:
         raise MeshError("unreadable", f"{what}: {error}") from None
