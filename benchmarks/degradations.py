@@ -6,7 +6,6 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.sparse import coo_array
 
-from dora_bench.baselines import decimate
 from dora_bench.edge_metrics import segment_tree
 from dora_bench.metrics import chamfer_l1
 from preprocessing.distance.queries import unsigned_distance
@@ -14,6 +13,7 @@ from preprocessing.mesh import Mesh
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.sampling import sample_surface, vertex_normals
 from preprocessing.seeds import generator
+from preprocessing.solid.decimation import decimate
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "noise": (0.0005, 0.001, 0.002, 0.004, 0.008),

@@ -18,6 +18,7 @@ from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
 from preprocessing.solid.bricks import BRICK, BrickField, bricks_per_axis
+from preprocessing.solid.decimation import decimate
 from preprocessing.solid.isosurface import extract_isosurface
 
 TRUNCATION = 2.0  # of the voxel baseline, in cells
@@ -132,20 +133,6 @@ class Decimation:
         if len(latent.data.faces) == 0:
             raise MeshError("empty-surface", f"no face is left at {self.faces} faces")
         return latent.data
-
-
-def decimate(mesh: Mesh, faces: int) -> Mesh:
-    """At most `faces` faces by quadric error; the mesh itself when it has no more."""
-    import open3d as o3d
-
-    if len(mesh.faces) <= faces:
-        return mesh
-    triangles = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(mesh.vertices),
-        o3d.utility.Vector3iVector(mesh.faces.astype(np.int32)),
-    )
-    small = triangles.simplify_quadric_decimation(faces)
-    return Mesh(np.asarray(small.vertices), np.asarray(small.triangles))
 
 
 class Draco:

@@ -23,7 +23,6 @@ from typing import Any
 
 import pandas as pd
 
-from dora_bench.baselines import decimate
 from dora_bench.metrics import FLOORS, METRICS
 from dora_bench.models import resolve_model
 from dora_bench.placing import POOR, Align, Placement, align, misplaced
@@ -43,6 +42,7 @@ from preprocessing.files import atomic_path, atomic_write
 from preprocessing.mesh import Mesh, MeshError, load_mesh, save_mesh
 from preprocessing.running.runner import Item, Outcome, run
 from preprocessing.settings import Limits
+from preprocessing.solid.decimation import decimate
 
 SCHEMA = 1
 GALLERY_FACES = 6000

@@ -109,11 +109,10 @@ class WatertightSettings:
     def check_packages(self) -> None:
         """Raise SettingsError, saying what to install, for a method whose package is not there."""
         methods = {"alpha-wrap": "pymeshlab", "manifold": "point_cloud_utils"}
-        needs = {"method": methods.get(self.method), "simplify": self.simplify and "pymeshlab"}
-        for name, module in needs.items():
-            if module and find_spec(module) is None:
-                package = module.replace("_", "-")
-                raise SettingsError(name, f"needs {package}; pip install {package}")
+        module = methods.get(self.method)
+        if module and find_spec(module) is None:
+            package = module.replace("_", "-")
+            raise SettingsError("method", f"needs {package}; pip install {package}")
 
     def check_grid(self) -> None:
         """Raise SettingsError for a grid too coarse for eps or too fine to be numbered."""

@@ -1,4 +1,4 @@
-"""What MeshLab does for this house, through pymeshlab: CTM files, alpha wrap, decimation.
+"""What MeshLab does for this house, through pymeshlab: CTM files and alpha wrap.
 
 pymeshlab is GPL-3: this module alone imports it, inside one function, and nothing but plain arrays
 crosses over. Without it everything else works, and what needs it says so. Files are read in a
@@ -134,25 +134,3 @@ def alpha_wrap(
         raise MeshError("method-failed", f"alpha wrap: {' '.join(str(error).split())}") from None
     wrap = layers.current_mesh()
     return wrap.vertex_matrix(), wrap.face_matrix().astype(np.int64)
-
-
-def decimate(vertices: np.ndarray, faces: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Quadric edge collapse down to about `target` faces, topology kept: (V,3), (F,3).
-
-    Without MeshLab's `planarquadric`, whose term for flat places pulls vertices off the surface:
-    a gear at a tenth of its faces deviated by 0.47 eps with it and by less than 0.001 without.
-    Raises MeshError(missing-package).
-    """
-    pymeshlab = library("decimation", "leave simplify out")
-    layers = pymeshlab.MeshSet(verbose=False)
-    layers.add_mesh(pymeshlab.Mesh(vertices, faces))
-    with stdout_to_stderr():
-        layers.meshing_decimation_quadric_edge_collapse(
-            targetfacenum=target,
-            preservetopology=True,
-            preservenormal=True,
-            optimalplacement=True,
-            autoclean=False,
-        )
-    thin = layers.current_mesh()
-    return thin.vertex_matrix(), thin.face_matrix().astype(np.int64)

@@ -6,10 +6,10 @@ import numpy as np
 
 from preprocessing.distance.morton import morton_order
 from preprocessing.distance.queries import TriangleTree, unsigned_distance
-from preprocessing.formats.meshlab import decimate
 from preprocessing.mesh import Mesh
 from preprocessing.solid.audit import topology
 from preprocessing.solid.crossings import crossing_faces, on_lattice
+from preprocessing.solid.decimation import decimate
 
 SHRINK, GENTLEST = 0.5, 0.9
 
@@ -27,8 +27,8 @@ def simplify_mesh(mesh: Mesh, tolerance: float) -> Mesh:
     tree, probes = TriangleTree.build(mesh), probe_points(mesh)
     best, share = mesh, SHRINK
     while share < GENTLEST and len(best.faces) > 8:
-        vertices, faces = decimate(best.vertices, best.faces, int(share * len(best.faces)))
-        candidate = Mesh(on_lattice(vertices), faces)
+        small = decimate(best, int(share * len(best.faces)))
+        candidate = Mesh(on_lattice(small.vertices), small.faces)
         found = topology(candidate)
         sound = found.watertight and found.vertex_manifold and found.volume > 0
         same = (found.components, found.euler) == (asked.components, asked.euler)
