@@ -13,11 +13,15 @@ from preprocessing.formats.readers import SUFFIXES as SUFFIXES
 from preprocessing.formats.readers import read_triangles
 from preprocessing.formats.stl import write_stl
 from preprocessing.frame import HALF_WIDTH
-from preprocessing.half_edges import edge_faults
 from preprocessing.mesh_errors import MeshError as MeshError
-
-MIXER = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 over the golden ratio: an odd multiplier that spreads bits (Knuth)."""
+from preprocessing.mesh_extent import frame_ratio, solid_bounds, sticking_out
+from preprocessing.mesh_joining import (
+    closed_by_index,
+    drop_degenerate,
+    join_positions,
+    weld_seams,
+    without_indices,
+)
 
 LARGEST, SMALLEST = 1e150, 1e-150
 """Coordinates and sizes beyond these cannot be squared in float64."""
@@ -77,18 +81,33 @@ class LoadedMesh:
     """Vertices that no face uses; dropped."""
     degenerate_faces: int
     """Faces that name a vertex twice (after joining); dropped."""
+    outlying_faces: int = 0
+    """Faces without an area that reach beyond all that have one; dropped."""
+    welded_vertices: int = 0
+    """Vertices of a format without indices that were joined to one beside them."""
+    weld_gap: float = 0.0
+    """The farthest that such a vertex moved, in the file's unit."""
+
+    @property
+    def columns(self) -> dict[str, int | float]:
+        """What a ledger says of loading; `frame_ratio` over 100 is a warning."""
+        return {
+            "frame_ratio": frame_ratio(self.mesh.vertices, self.mesh.faces),
+            "dropped_faces": self.degenerate_faces + self.outlying_faces,
+            "welded_vertices": self.welded_vertices,
+            "weld_gap": self.weld_gap,
+        }
 
 
 def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
     """Bounding-box centre to 0, longest side to [-1, 1], in float64.
 
-    Only vertices that a face uses count. Raises MeshError(empty) without faces and
+    Only faces that have an area count. Raises MeshError(empty) without faces and
     MeshError(zero-extent) when all used vertices coincide.
     """
     if len(mesh.faces) == 0:
         raise MeshError("empty", "the mesh has no faces")
-    used = mesh.vertices[np.unique(mesh.faces)]
-    low, high = used.min(axis=0), used.max(axis=0)
+    low, high = solid_bounds(mesh.vertices, mesh.faces)
     longest = float((high - low).max())
     if not longest > 0:
         raise MeshError("zero-extent", "all vertices coincide; there is no size to scale by")
@@ -114,9 +133,12 @@ def load_mesh(path: str | Path) -> Mesh:
     """The mesh in a file of any format in SUFFIXES, whole scenes with their transforms baked in.
 
     The result is valid: finite vertices, all used, indices in range, no face that names a vertex
-    twice, at least one face with an area. Frame and units are the file's, in float64.
+    twice, at least one with an area and none without one that reaches beyond those. Frame and units
+    are the file's, in float64.
     Vertices in exactly the same place are joined when that is what closes the mesh: a mesh that
     is closed by its indices stays as it is, so that what save_mesh wrote comes back unchanged.
+    Where every corner has a vertex of its own (STL), seams that are open by no more than rounding
+    are closed as well.
     Raises MeshError with a reason from mesh_errors.REASONS.
     """
     return load_mesh_report(path).mesh
@@ -136,29 +158,40 @@ def validate(vertices: np.ndarray, faces: np.ndarray) -> LoadedMesh:
         if len(vertices) == 0:
             raise MeshError("empty", "the file holds no geometry")
         raise MeshError("no-faces", f"{len(vertices)} points, but no polygon")
-    given, faces = len(faces), drop_degenerate(faces)
-    merged = 0
+    given, soup = len(faces), without_indices(vertices, faces)
+    faces = drop_degenerate(faces)
+    merged = welded = 0
+    gap = 0.0
     if not closed_by_index(faces):
         joined, which = join_positions(vertices)
         merged = len(vertices) - len(joined)
         vertices, faces = joined, drop_degenerate(which[faces])
+        if soup and not closed_by_index(faces):
+            which, welded, gap = weld_seams(vertices, faces)
+            faces = drop_degenerate(which[faces])
     if len(faces) == 0:
         raise MeshError("zero-area", f"all {given} faces name a vertex or place twice")
+    check_geometry(vertices, faces)
+    outlying = sticking_out(vertices, faces)
+    degenerate, faces = given - len(faces), faces[~outlying]
     used = np.zeros(len(vertices), bool)
     used[faces] = True
-    kept, faces = vertices[used], (np.cumsum(used) - 1)[faces]
-    check_geometry(kept, faces)
-    return LoadedMesh(Mesh(kept, faces), merged, int((~used).sum()), given - len(faces))
+    mesh = Mesh(vertices[used], (np.cumsum(used) - 1)[faces])
+    unused = int((~used).sum()) - welded
+    return LoadedMesh(mesh, merged, unused, degenerate, int(outlying.sum()), welded, gap)
 
 
 def check_geometry(vertices: np.ndarray, faces: np.ndarray) -> None:
     """Raise MeshError(non-finite, zero-extent, zero-area) where there is nothing to work with."""
-    bad = int((~(np.abs(vertices) <= LARGEST)).any(axis=1).sum())
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    places = vertices[used]
+    bad = int((~(np.abs(places) <= LARGEST)).any(axis=1).sum())
     if bad:
         raise MeshError(
-            "non-finite", f"{bad} of {len(vertices)} vertices are NaN, infinite or over {LARGEST:g}"
+            "non-finite", f"{bad} of {len(places)} vertices are NaN, infinite or over {LARGEST:g}"
         )
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    low, high = places.min(axis=0), places.max(axis=0)
     longest = float((high - low).max())
     if not longest > SMALLEST:
         raise MeshError("zero-extent", "all vertices coincide")
@@ -171,41 +204,6 @@ def check_geometry(vertices: np.ndarray, faces: np.ndarray) -> None:
         if float(np.abs(crosses).max()) > 16 * grain:
             return
     raise MeshError("zero-area", f"none of {len(faces)} faces has an area")
-
-
-def drop_degenerate(faces: np.ndarray) -> np.ndarray:
-    """Faces (F,3) without those that name a vertex twice."""
-    a, b, c = faces.T
-    return faces[(a != b) & (b != c) & (c != a)]
-
-
-def closed_by_index(faces: np.ndarray) -> bool:
-    """Whether each edge belongs to exactly two faces, by indices alone."""
-    return len(faces) > 0 and edge_faults(faces).two_faces_each
-
-
-def join_positions(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (W,3) without repeated places, in order of first use, and (V,) old -> new index.
-
-    Equal means equal as numbers (0.0 and -0.0 are one place); NaN equals nothing.
-    """
-    # Sorting one hash a place is three times as fast as sorting the places; a collision (or NaN)
-    # shows as a vertex that is not where its group is, and then the places themselves are sorted.
-    bits = np.ascontiguousarray(vertices + 0.0).view(np.uint64)
-    keys = np.zeros(len(bits), np.uint64)
-    for axis in range(3):
-        keys = (keys ^ (bits[:, axis] >> np.uint64(29)) ^ bits[:, axis]) * MIXER
-    first, group = np.unique(keys, return_index=True, return_inverse=True)[1:]
-    if not (vertices[first][group] == vertices).all():
-        order = np.lexsort(vertices.T[::-1])
-        new = np.ones(len(order), bool)
-        new[1:] = (vertices[order[1:]] != vertices[order[:-1]]).any(axis=1)
-        # lexsort is stable, so the first row of each group is the first in the file.
-        first, group = order[new], np.empty(len(order), np.int64)
-        group[order] = np.cumsum(new) - 1
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return vertices[np.sort(first)], rank[group]
 
 
 def save_mesh(mesh: Mesh, path: str | Path) -> None:

@@ -10,9 +10,13 @@ from preprocessing.half_edges import count_components, duplicate_faces, edge_fau
 from preprocessing.looking.page import html_page, mesh_pictures, sample_pictures
 from preprocessing.looking.render import png_bytes, side_by_side
 from preprocessing.mesh import Mesh, load_mesh, load_mesh_report, normalise
+from preprocessing.mesh_extent import frame_ratio
 from preprocessing.points.edges import level_of, salient_edges
 from preprocessing.points.layouts import SAMPLE_READERS
 from preprocessing.points.samples import ARRAYS, Sample
+
+SPECK = 100
+"""Frame ratio over which the smallest part of a mesh is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class MeshReport:
     degenerate_faces: int
     merged_vertices: int
     unused_vertices: int
+    outlying_faces: int
+    """Faces without an area far out, which were dropped."""
+    welded_vertices: int
+    weld_gap: float
+    """The farthest that a welded vertex moved, in the file's units."""
+    frame_ratio: float
+    """The longest side of the whole over that of its smallest part."""
     angle: float
     salient_edges: int
     salient_length: float
@@ -120,6 +131,10 @@ def inspect_mesh(path: str | Path, angle: float = 15.0) -> MeshReport:
         degenerate_faces=loaded.degenerate_faces,
         merged_vertices=loaded.merged_vertices,
         unused_vertices=loaded.unused_vertices,
+        outlying_faces=loaded.outlying_faces,
+        welded_vertices=loaded.welded_vertices,
+        weld_gap=loaded.weld_gap,
+        frame_ratio=frame_ratio(mesh.vertices, mesh.faces),
         angle=angle,
         salient_edges=len(salient),
         salient_length=salient.total_length,
@@ -210,6 +225,13 @@ def mesh_sections(report: MeshReport) -> list[Section]:
         ("repeated vertices", f"{report.merged_vertices:,} (joined)"),
         ("unused vertices", f"{report.unused_vertices:,} (dropped)"),
     ]
+    if report.outlying_faces:
+        faults.append(("faces without area far out", f"{report.outlying_faces:,} (dropped)"))
+    if report.welded_vertices:
+        moved = f"{report.welded_vertices:,} (moved by at most {report.weld_gap:.2g})"
+        faults.append(("welded vertices", moved))
+    if report.frame_ratio > SPECK:
+        faults.append(("smallest part", f"1/{report.frame_ratio:,.0f} of the whole: a speck"))
     edges = [
         (f"over {report.angle:g} degrees", f"{report.salient_edges:,}"),
         ("their length", f"{report.salient_length:.4g} (longest side = 2)"),

@@ -69,6 +69,10 @@ WATERTIGHT = pa.schema(
         "center_z": REAL,
         "input_sha256": TEXT,
         "version": TEXT,
+        "frame_ratio": REAL,
+        "dropped_faces": WHOLE,
+        "welded_vertices": WHOLE,
+        "weld_gap": REAL,
     }
     | PROOF
 )

@@ -39,10 +39,11 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     facts = input_facts(task.path)
     if task.done is not None and still_done(facts["input_sha256"], task.done):
         return {"input": facts, "unchanged": True}
-    from preprocessing.mesh import load_mesh
+    from preprocessing.mesh import load_mesh_report
 
     result: dict[str, Any] = {"input": facts, "unchanged": False}
-    mesh = load_mesh(task.path)
+    loaded = load_mesh_report(task.path)
+    mesh = loaded.mesh
     if plan.watertight is None:
         assert plan.samples is not None
         try:
@@ -54,6 +55,7 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
             result["samples"] = {**told, **odd_edges(mesh)}
         return result
     solid, result["watertight"] = make_solid(plan.watertight, mesh, plan.watertight_folder, task.id)
+    result["watertight"] |= loaded.columns
     if plan.samples is not None:
         folder, seen = plan.samples_folder, as_written(solid.mesh)
         try:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from preprocessing.mesh import Mesh, join_positions
+from preprocessing.mesh import Mesh
+from preprocessing.mesh_joining import join_positions
 from preprocessing.solid import crossing_search_kernels as kernels
 from preprocessing.solid.crossing_kernels import LATTICE
 
