@@ -22,6 +22,7 @@ from preprocessing.distance.queries import require_closed
 from preprocessing.files import atomic_path, atomic_write, sha256_file
 from preprocessing.mesh import frame_of_output, load_mesh, save_mesh
 from preprocessing.points.edges import LEVELS, level_of, salient_edges
+from preprocessing.running.known_eps import known_eps, require_one_eps
 from preprocessing.running.manifest import Entry
 from preprocessing.running.runner import Item, run
 from preprocessing.seeds import generator
@@ -151,9 +152,11 @@ def admit_all(
 ) -> tuple[list[Candidate], dict[str, str]]:
     """`admit` over all meshes: those that may enter, and why the others may not, by id."""
     entries = list(entries)
+    require_one_eps(known_eps(entries), "the meshes were")
+    left_out = {e.id: f"bad-id: {e.refused}" for e in entries if e.refused}
+    entries = [e for e in entries if not e.refused]
     jobs = [Item(e.id, (e.id, e.path, str(out / "meshes" / f"{e.id}.ply"), angle)) for e in entries]
     found: list[Candidate] = []
-    left_out: dict[str, str] = {}
     with Progress(len(jobs), "suite", quiet) as progress:
         for outcome in run("dora_bench.suite:admit", jobs, workers=workers):
             if outcome.status == "ok":

@@ -1,6 +1,7 @@
 """dora-prep: raw meshes to watertight meshes to point samples. Parses, calls, prints."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -243,14 +244,18 @@ def carry_out(
 ) -> None:
     """Find the inputs, run the stages, print the summary, exit with its code."""
     from preprocessing.running.known_eps import known_eps
-    from preprocessing.running.manifest import find_inputs, mesh_suffixes
+    from preprocessing.running.manifest import find_inputs, kinds, mesh_suffixes
     from preprocessing.running.pipeline import run_plan
 
     with stdout_for_results_only():
-        entries = find_inputs(inputs, mesh_suffixes(), exclude=plan.out)
+        passed_over: Counter[str] = Counter()
+        entries = find_inputs(inputs, mesh_suffixes(), plan.out, passed_over)
+        if passed_over and not limits.quiet:
+            typer.echo(f"passed over, not meshes that are read: {kinds(passed_over)}", err=True)
         eps_of = known_eps(entries) if plan.watertight is None else None
         again = None if overwrite else ()
         summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)
+        summary.passed_over = dict(passed_over)
     finish(summary, quiet, as_json)
 
 

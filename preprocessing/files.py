@@ -1,10 +1,17 @@
 """Files that are either whole or absent: written to a temporary name, flushed, renamed."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from preprocessing.console import UsageError
+
+NAME_MAX = 255  # bytes of a file name
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -18,6 +25,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    if len(os.fsencode(temporary.name)) > NAME_MAX:
+        short = hashlib.sha256(os.fsencode(path.stem)).hexdigest()[:16]
+        temporary = path.with_name(f".{short}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as handle:
@@ -42,3 +52,20 @@ def sha256_file(path: str | Path) -> str:
     """Hex sha256 of a file's bytes, read in pieces."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def require_writable(folder: str | Path) -> None:
+    """Make a folder unless it is there, and write to it.
+
+    Raises UsageError that says what hinders, and OSError(ENOSPC) when the disk is full.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = "it is a file" if folder.is_file() else error.strerror
+        raise UsageError(
+            f"--out {folder} cannot be written: {hint}; give another folder"
+        ) from error

@@ -90,6 +90,8 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
     shown = prep("ledger", out)
     assert shown.returncode == 0
     assert "4 items: 2 ok, 2 rejected" in shown.stdout
+    assert f"{source / 'scene.usda'}" in shown.stdout
+    assert "export it as GLB" in shown.stdout
     rows = json.loads(prep("ledger", out, "--only", "rejected", "--json").stdout)
     assert [row["id"] for row in rows] == ["empty", "scene"]
     (source / "empty.stl").write_bytes(next(source.glob("*.obj")).read_bytes())
@@ -112,6 +114,9 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
         (["run", "a.obj", "--out", "o", "--format", "step"], "ply, obj, glb, stl"),
         (["run", "a.obj", "--out", "o", "--executor", "threads"], "auto, inline, ray"),
         (["run", "a.obj", "--out", "o", "--near", "10"], "give --near"),
+        (["run", "a.obj", "--out", "o", "--eps", "2/5120000"], "has 10320 cells an axis"),
+        (["run", "a.obj", "--out", "o", "--eps", "2/10000", "--memory", "2"], "at most 4504 fits"),
+        (["run", "a.obj", "--out", "o", "--sample-format", "csv"], "--sample-format csv"),
         (["run", "a.obj"], "--out"),
         (["ledger", "."], "no ledger"),
     ],
@@ -119,6 +124,8 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
 def test_wrong_usage_is_exit_code_2_and_one_line(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
+    if "2/10000" in arguments:
+        (tmp_path / "a.obj").write_bytes(b"")  # what fits is known when the number of items is
     done = prep(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
@@ -127,13 +134,34 @@ def test_wrong_usage_is_exit_code_2_and_one_line(
 
 
 def test_two_files_with_one_id_stop_the_run_before_it_starts(tmp_path: Path) -> None:
-    for name in ("a.obj", "a.stl"):
+    for name in ("one/a.obj", "two/a.obj"):
+        (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"")
-    done = prep("run", tmp_path, "--out", tmp_path / "out")
+    done = prep("run", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "out")
     assert done.returncode == 2
-    assert "a.obj" in done.stderr
-    assert "a.stl" in done.stderr
+    assert "one/a.obj" in done.stderr
+    assert "two/a.obj" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["a.obj", "a.obj/below", "/proc/nowhere"])
+def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path, out: str) -> None:
+    (tmp_path / "a.obj").write_bytes(b"")
+    done = prep("run", "a.obj", "--out", out, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert f"{out} cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_kinds_that_are_not_read_are_named_once(tmp_path: Path) -> None:
+    for name in ("a.obj", "b.drcx", "c.drcx", "d.mtl"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"")
+    done = prep("watertight", tmp_path / "in", "--out", tmp_path / "out", *QUICK)
+    assert done.stderr.count("2 .drcx") == 1
+    assert ".mtl" not in done.stderr
+    again = prep("watertight", tmp_path / "in", "--out", tmp_path / "out", *QUICK, "--json")
+    assert json.loads(again.stdout)["passed_over"] == {".drcx": 2}
 
 
 def test_inspect_and_doctor(prepared: tuple[Path, Path], tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from preprocessing import seeds
+from preprocessing.console import UsageError
 from preprocessing.points.fps import farthest_points
 from preprocessing.points.samples import SampleError, read_window
+from preprocessing.running.known_eps import eps_of_samples, require_one_eps
 from vae.config import VAEConfig
 from vae.model import split_tokens
 
@@ -77,6 +79,14 @@ def find_samples(folder: str | Path) -> dict[str, Path]:
             say = "npz files become them by `write_sample(read_npz(path), ...)` (docs/formats.md)"
         raise DataError(f"{folder}: no samples (*.safetensors) in it; {say}")
     return dict(sorted(found.items()))
+
+
+def check_one_eps(samples: dict[str, Path]) -> None:
+    """Raise DataError, naming them, when samples come from solids of several offsets."""
+    try:
+        require_one_eps(eps_of_samples(samples), "the samples are of solids")
+    except (UsageError, SampleError) as error:
+        raise DataError(str(error)) from error
 
 
 def item_at(position: int, items: int, seed: int) -> int:

@@ -41,7 +41,7 @@ from vae.checkpoint import (
     write_weights,
 )
 from vae.config import TrainConfig, VAEConfig, to_dict
-from vae.data import Batch, batches, find_samples
+from vae.data import Batch, batches, check_one_eps, find_samples
 from vae.model import DoraVAE, Posterior
 
 STEPS = "checkpoints"
@@ -86,6 +86,7 @@ def train(
     """
     settings, out = config.train, Path(out)
     samples = find_samples(data)
+    check_one_eps(samples)
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision=settings.precision,

@@ -7,12 +7,13 @@ stand; so do `timeout` and `memory` until a higher limit is given. Everything el
 
 import itertools
 import os
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from preprocessing.running.manifest import Entry
-from preprocessing.running.proof import measure
+from preprocessing.running.ids import Entry
+from preprocessing.running.proof import compare_beside, measure
 from preprocessing.running.recording import Stage
 from preprocessing.running.tasks import Done, Task
 
@@ -52,11 +53,17 @@ class Decider:
     limit_of: Mapping[str, float | None]
     again: Collection[str] | None = ()
     eps_of: Mapping[str, float] = field(default_factory=dict)
+    real: dict[str, str] = field(default_factory=dict)  # folders seen, links followed
 
     def decide(self, entry: Entry, found: os.stat_result | None) -> Decision:
         """What to do about an entry whose file is `found` (None: it is not there)."""
+        fault = entry.refused or self.leads_out(entry.id)
+        if fault:
+            return Refused("bad-id", fault)
         if found is None:
             return Refused("missing", f"{entry.path} is not there")
+        if not stat.S_ISREG(found.st_mode):
+            return Refused("unreadable", f"{entry.path} is no regular file")
         task = Task(entry.id, entry.path, self.eps_of.get(entry.path))
         rows = [stage.ledger.known(entry.id) for stage in self.stages]
         known = [row for row in rows if row is not None]
@@ -65,7 +72,10 @@ class Decider:
         if not all(self.row_stands(*pair, found) for pair in zip(self.stages, known, strict=True)):
             return task
         ok = [pair for pair in zip(self.stages, known, strict=True) if pair[1]["status"] == "ok"]
-        same = all(row["input_mtime_ns"] == found.st_mtime_ns for row in known)
+        whole, same = compare_beside(entry.path, known[0]["companions"])
+        if not whole:
+            return task
+        same &= all(row["input_mtime_ns"] == found.st_mtime_ns for row in known)
         for stage, row in ok:
             try:
                 size, changed = measure(stage.ledger.folder, row["output"])
@@ -89,7 +99,24 @@ class Decider:
         if row["status"] in self.limit_of:
             limit = self.limit_of[row["status"]]
             return not (limit is None or row["limit"] is None or limit > row["limit"])
-        return row["status"] in ("ok", "rejected")
+        # What was missing, the file or one that it refers to, may have been supplied.
+        return row["status"] in ("ok", "rejected") and row["reason"] != "missing"
+
+    def leads_out(self, name: str) -> str:
+        """Why an id's outputs would lie outside the folder: a link on the way; else empty."""
+        parent = os.path.dirname(name)
+        for stage in self.stages if parent else ():
+            folder = str(stage.ledger.folder)
+            inside = os.path.join(self.followed(folder), "")
+            if not self.followed(os.path.join(folder, parent)).startswith(inside):
+                return f"the id {name!r}: {folder}/{parent} is a link that leads out of the folder"
+        return ""
+
+    def followed(self, folder: str) -> str:
+        """A folder's real path; looked up once."""
+        if folder not in self.real:
+            self.real[folder] = os.path.realpath(folder)
+        return self.real[folder]
 
 
 def stands(rows: Sequence[Row]) -> Stands:

@@ -1,11 +1,14 @@
-"""The eps of meshes that `watertight` has written, from the ledger that lies above them."""
+"""The eps of what a run has written: from the ledger above it, or from a sample's own metadata."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from preprocessing.console import UsageError
+from preprocessing.running.ids import Entry
 from preprocessing.running.ledger import parquet_path, read_ledger
-from preprocessing.running.manifest import Entry
 
 
 def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
@@ -33,3 +36,40 @@ def eps_by_file(folder: Path) -> dict[str, float]:
         return {}
     pairs = zip(table["output"].to_pylist(), table["eps"].to_pylist(), strict=True)
     return {str(folder / name): eps for name, eps in pairs if name and eps}
+
+
+def eps_of_samples(samples: Mapping[str, Path]) -> dict[str, float]:
+    """eps by id of sample files, where it is known; a file that no ledger tells of is opened.
+
+    Raises SampleError for a file that is no sample.
+    """
+    from preprocessing.points.samples import read_metadata
+
+    told = known_eps([Entry(name, os.path.abspath(path)) for name, path in samples.items()])
+    found = {}
+    for name, path in samples.items():
+        eps = told.get(os.path.abspath(path))
+        text = read_metadata(path).get("eps", "") if eps is None else ""
+        if eps is not None or text:
+            found[name] = float(text) if eps is None else eps
+    return found
+
+
+def shown(value: Any) -> str:
+    """A setting as a user would write it: an offset of a power of two as a fraction."""
+    if isinstance(value, float) and 0 < value < 1 and (2 / value).is_integer():
+        return f"2/{int(2 / value)}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def require_one_eps(eps_of: Mapping[str, float], what: str) -> None:
+    """Raise UsageError, naming each offset with an example, where there are several.
+
+    eps_of: by name or path, of those whose offset is known. what: begins the message.
+    """
+    counts = Counter(eps_of.values())
+    if len(counts) < 2:
+        return
+    example = {eps: name for name, eps in sorted(eps_of.items(), reverse=True)}
+    told = ", ".join(f"{shown(e)} ({n}, as {example[e]})" for e, n in counts.most_common())
+    raise UsageError(f"{what} made at several eps, which do not mix: {told}")

@@ -4,6 +4,9 @@ A row is one JSON line appended to `ledger.journal.jsonl` after its file is comp
 time, and at the end, the journal is folded into `ledger.parquet` and `ledger.csv`, which are
 replaced whole. Reading takes both; the last row of an id counts; a torn line counts as not written.
 
+A row with the status "removed" takes the id out: its file has another id now, or its output was of
+other settings and has been replaced.
+
 Rows stay in Arrow tables, so a ledger of 200,000 rows costs about 200 MB and not a gigabyte.
 """
 
@@ -16,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from preprocessing.console import UsageError
 from preprocessing.files import atomic_path
+from preprocessing.running.ids import readable
 
 TEXT, WHOLE, REAL, TRUTH = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 ITEM: dict[str, pa.DataType] = {
@@ -36,6 +41,7 @@ PROOF: dict[str, pa.DataType] = {
     "detail": TEXT,
     "settings": TEXT,
     "limit": REAL,
+    "companions": TEXT,
     "input_bytes": WHOLE,
     "input_mtime_ns": WHOLE,
     "output": TEXT,
@@ -96,7 +102,8 @@ SAMPLES = pa.schema(
     }
     | PROOF
 )
-PROOF_NAMES = ("path", "status", "reason", "version", "input_sha256", *PROOF)
+PROOF_NAMES = ("path", "status", "reason", "version", "eps", "input_sha256", *PROOF)
+REMOVED = "removed"
 LONG = ("path", "output", "input_sha256", "output_sha256")
 FSYNC_SECONDS = 1.0
 FOLD_SECONDS = 120.0
@@ -113,11 +120,12 @@ def journal_path(folder: Path) -> Path:
     return folder / "ledger.journal.jsonl"
 
 
-def read_ledger(folder: Path, schema: pa.Schema | None = None) -> pa.Table:
+def read_ledger(folder: str | Path, schema: pa.Schema | None = None) -> pa.Table:
     """The rows of a folder, one an id, sorted by id; an empty table where there is no ledger.
 
     Without `schema` it is the one the parquet file or the journal's first row shows.
     """
+    folder = Path(folder)
     table = all_rows(folder, schema or ledger_schema(folder))
     return table.take(pa.array(last_of_each(table), pa.int64())).combine_chunks()
 
@@ -181,9 +189,10 @@ def parse(line: bytes) -> dict[str, Any] | None:
 
 
 def last_of_each(table: pa.Table) -> list[int]:
-    """Row numbers of the last row of every id, sorted by id."""
+    """Row numbers of the last row of every id, sorted by id; without those that are removed."""
     last = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    return [last[name] for name in sorted(last)]
+    removed = set(pc.indices_nonzero(pc.equal(table["status"], REMOVED)).to_pylist())
+    return [last[name] for name in sorted(last) if last[name] not in removed]
 
 
 class Ledger:
@@ -239,6 +248,16 @@ class Ledger:
             return None
         return {column: values[row].as_py() for column, values in self.proof.items()}
 
+    def others(self, column: str, value: Any) -> list[str]:
+        """Ids of items that were ok when the ledger was opened, with another value there."""
+        status, values = (
+            one.dictionary_decode() if pa.types.is_dictionary(one.type) else one
+            for one in (self.proof["status"], self.proof[column])
+        )
+        other = pc.and_(pc.equal(status, "ok"), pc.not_equal(values, value))
+        rows = set(pc.indices_nonzero(pc.fill_null(other, False)).to_pylist())
+        return [name for name, row in self.row.items() if row in rows]
+
     def row_of(self, name: str) -> dict[str, Any]:
         """Everything an earlier run wrote about an item; quick for ids in sorted order."""
         row, group = self.row[name], 0
@@ -258,6 +277,9 @@ class Ledger:
             raise KeyError(f"the ledger has no column {', '.join(sorted(unknown))}")
         known = {name: value for name, value in row.items() if value is not None}
         line = json.dumps(self.mark | known, allow_nan=False, separators=(",", ":"))
+        if "\\ud" in line:  # perhaps bytes of a file name that are not UTF-8; no table holds them
+            told = {k: readable(v) if isinstance(v, str) else v for k, v in known.items()}
+            line = json.dumps(self.mark | told, allow_nan=False, separators=(",", ":"))
         write_all(self.journal.fileno(), line.encode() + b"\n")
         now = time.monotonic()
         if now - self.synced > FSYNC_SECONDS:

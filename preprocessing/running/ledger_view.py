@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.console import UsageError
+from preprocessing.running.ids import Entry, original
 from preprocessing.running.known_eps import known_eps
 from preprocessing.running.ledger import journal_path, parquet_path, read_ledger
-from preprocessing.running.manifest import Entry
 from preprocessing.running.pipeline import run_plan
 from preprocessing.running.run_settings import recall
 from preprocessing.running.summary import Summary
@@ -44,7 +44,10 @@ def has_ledger(folder: Path) -> bool:
 def show_rows(rows: list[dict[str, Any]], only: str | None) -> str:
     """The rows as text: everything that is not ok (or what was asked for), then the counts."""
     wanted = [row for row in rows if only or row["status"] != "ok"]
-    lines = [f"{row['status']:9} {row['id']}: {row['reason']}".rstrip(": ") for row in wanted]
+    lines = []
+    for row in wanted:
+        lines.append(f"{row['status']:9} {row['id']}: {row['reason']}".rstrip(": "))
+        lines += [f"          {row[name]}" for name in ("path", "detail") if row[name]]
     counts = Counter(row["status"] for row in rows)
     lines.append(f"{len(rows)} items: " + ", ".join(f"{n} {s}" for s, n in sorted(counts.items())))
     return "\n".join(lines)
@@ -55,7 +58,7 @@ def retry_items(folder: Path, rows: list[dict[str, Any]], quiet: bool) -> Summar
     if not (folder / "run.json").exists():
         raise UsageError(f"{folder} has no run.json; retry in the folder that was given as --out")
     plan, limits = recall(folder)
-    entries = [Entry(row["id"], row["path"]) for row in rows if row["status"] != "ok"]
+    entries = [Entry(row["id"], original(row["path"])) for row in rows if row["status"] != "ok"]
     again = {entry.id for entry in entries}
     limits = replace(limits, quiet=quiet)
     eps_of = known_eps(entries) if plan.watertight is None else None

@@ -1,27 +1,29 @@
-"""Inputs to items: what INPUT names, one stable id each, collisions found before work starts.
+"""Inputs to items: what INPUT names, one stable id each.
 
-INPUT is files, folders (searched recursively), glob patterns, or lists of paths: .txt (one a line),
-.csv or .parquet (column `path`, optionally `id`), .json (a list of strings). An id is the path
-relative to the input root without its suffix. The root is the folder itself, a file's own folder,
-the fixed part of a pattern, and a list's folder (an absolute path outside of it keeps all its
-parts), so an id never depends on which other inputs there are.
+INPUT is files, folders (searched recursively), glob patterns, or lists of paths (lists.py). An id
+is the path relative to the input root, without its suffix where that tells it from all others
+(ids.py). The root is the folder itself, a file's own folder, the fixed part of a pattern, and a
+list's folder, so an id never depends on which other INPUTs there are.
 """
 
-import csv
 import glob
-import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from preprocessing.console import UsageError
+from preprocessing.running.ids import Entry, Found, entries_of
+from preprocessing.running.lists import SUFFIXES as LISTS
+from preprocessing.running.lists import read_list
 
-LISTS = (".txt", ".csv", ".parquet", ".json")
+__all__ = ["Entry", "find_inputs", "kinds", "mesh_suffixes"]
+
 MAGIC = "*?["
-
-
 ARCHIVES = {".zip", ".gz", ".bz2", ".xz", ".7z", ".tar", ".rar"}
+# What lies beside meshes and belongs to them, and what a run writes beside its outputs.
+BESIDE = {".mtl", ".bin", ".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp"}
+OURS = {"ledger.parquet", "ledger.csv", "ledger.journal.jsonl", "run.json"}
 
 
 def mesh_suffixes() -> set[str]:
@@ -32,48 +34,53 @@ def mesh_suffixes() -> set[str]:
     return {*SUFFIXES, *ADVICE} - ARCHIVES
 
 
-class Entry(NamedTuple):
-    """One input: its id and the absolute path of its file (which may be missing)."""
-
-    id: str
-    path: str
-
-
 def find_inputs(
-    inputs: Sequence[str], suffixes: Collection[str], exclude: Path | None = None
+    inputs: Sequence[str],
+    suffixes: Collection[str],
+    exclude: Path | None = None,
+    passed_over: Counter[str] | None = None,
 ) -> list[Entry]:
     """Every input file once, sorted by id.
 
     Folders give the files with one of `suffixes` (lower case, with the dot); files that are named,
     by themselves, a pattern or a list, are taken whatever their suffix. Hidden files and the
-    folder `exclude` (the output, when it lies inside an input) are left out.
+    folder `exclude` (the output, when it lies inside an input) are left out. Files of other kinds
+    in folders are counted by suffix in `passed_over`.
 
-    Raises UsageError when an input does not exist or holds nothing, and when two files map to one
-    id: the message names both.
+    Raises UsageError when an input does not exist or holds nothing, and when files of several
+    inputs have one id: the message names them.
     """
-    paths: dict[str, str] = {}
-    ids: dict[str, str] = {}
     skip = os.path.realpath(exclude) if exclude else None
+    others: Counter[str] = Counter()
+    found: list[Found] = []
+    paths: set[str] = set()
     for text in inputs:
         empty = True
-        for name, path in expand(text, suffixes, skip):
+        for one in expand(text, suffixes, skip, others):
             empty = False
-            if path in paths:
-                continue
-            if name in ids:
-                raise UsageError(
-                    f"two inputs have the id {name!r}:\n  {ids[name]}\n  {path}\n"
-                    "Rename one, give the folder above both as INPUT, or use a list with an `id` "
-                    "column."
-                )
-            paths[path], ids[name] = name, path
+            if one.given or one.path not in paths:
+                found.append(one)
+            paths.add(one.path)
         if empty:
-            raise UsageError(f"{text} holds no file with one of {' '.join(sorted(suffixes))}")
-    return [Entry(name, ids[name]) for name in sorted(ids)]
+            held = f"; it holds {kinds(others)}" if others else ""
+            listed = " ".join(sorted(suffixes))
+            raise UsageError(f"{text} holds no file with one of {listed}{held}")
+    if passed_over is not None:
+        passed_over.update(others)
+    return entries_of(found)
 
 
-def expand(text: str, suffixes: Collection[str], skip: str | None) -> Iterator[tuple[str, str]]:
-    """(id, absolute path) of every file that one INPUT stands for."""
+def kinds(counts: Counter[str]) -> str:
+    """How many files of each kind, the most frequent first."""
+    return ", ".join(
+        f"{count} {suffix or 'without suffix'}" for suffix, count in counts.most_common()
+    )
+
+
+def expand(
+    text: str, suffixes: Collection[str], skip: str | None, others: Counter[str]
+) -> Iterator[Found]:
+    """Every file that one INPUT stands for."""
     if "://" in text:
         raise UsageError(
             f"{text}: only paths of a file system are read; mount the bucket (s3fs, gcsfuse, "
@@ -81,98 +88,49 @@ def expand(text: str, suffixes: Collection[str], skip: str | None) -> Iterator[t
         )
     path = os.path.abspath(text)
     if os.path.isdir(path):
-        for file in walk(path, suffixes, skip, set()):
-            yield stem(os.path.relpath(file, path)), file
+        for file in walk(path, suffixes, skip, set(), others):
+            yield Found(os.path.relpath(file, path), file, given=False)
     elif os.path.isfile(path):
         if path.lower().endswith(LISTS):
             yield from read_list(path)
         else:
-            yield stem(os.path.basename(path)), path
+            yield Found(os.path.basename(path), path, given=False)
     elif any(character in text for character in MAGIC):
         parts = Path(path).parts
         fixed = next(i for i, part in enumerate(parts) if any(c in part for c in MAGIC))
         root = str(Path(*parts[:fixed]))
         for match in sorted(glob.glob(path, recursive=True)):
             if os.path.isfile(match) and not in_folder(match, skip):
-                yield stem(os.path.relpath(match, root)), match
+                yield Found(os.path.relpath(match, root), match, given=False)
     else:
         raise UsageError(f"{text}: no such file or folder")
 
 
-def walk(folder: str, suffixes: Collection[str], skip: str | None, seen: set[str]) -> Iterator[str]:
-    """Files below a folder, links followed, each real folder once."""
+def walk(
+    folder: str, suffixes: Collection[str], skip: str | None, seen: set[str], others: Counter[str]
+) -> Iterator[str]:
+    """Files below a folder, links followed, each real folder once; others are counted by suffix."""
     real = os.path.realpath(folder)
     if real in seen or real == skip:
         return
     seen.add(real)
     folders = []
-    with os.scandir(folder) as found:
-        for one in found:
-            if one.name.startswith("."):
-                continue
-            if one.is_dir():
-                folders.append(one.path)
-            elif os.path.splitext(one.name)[1].lower() in suffixes:
-                yield one.path
-    for path in sorted(folders):
-        yield from walk(path, suffixes, skip, seen)
-
-
-def read_list(path: str) -> Iterator[tuple[str, str]]:
-    """(id, absolute path) of every entry of a list file; entries are relative to its folder."""
-    folder = os.path.dirname(path)
-    for entry, name in list_rows(path):
-        file = os.path.normpath(os.path.join(folder, os.path.expanduser(entry)))
-        if not name:
-            name = stem(os.path.relpath(file, folder) if in_folder(file, folder) else file[1:])
-        yield name, file
-
-
-def list_rows(path: str) -> Iterable[tuple[str, str]]:
-    """(path, id or "") as a list file gives them. Raises UsageError naming the fault."""
-    suffix = os.path.splitext(path)[1].lower()
     try:
-        if suffix == ".txt":
-            with open(path, encoding="utf-8") as lines:
-                texts = [line.strip() for line in lines]
-            return [(text, "") for text in texts if text and not text.startswith("#")]
-        if suffix == ".json":
-            texts = json.loads(Path(path).read_bytes())
-            if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-                raise UsageError(f"{path} is no list: a JSON list of paths is needed")
-            return [(text, "") for text in texts]
-        return csv_rows(path) if suffix == ".csv" else parquet_rows(path)
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{path} cannot be read as a list of paths: {error}") from error
-
-
-def csv_rows(path: str) -> list[tuple[str, str]]:
-    """Rows of a CSV file with a header."""
-    with open(path, encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if "path" not in (rows.fieldnames or ()):
-            raise UsageError(
-                f"{path} has no column `path`, only {', '.join(rows.fieldnames or ())}"
-            )
-        return [(row["path"], row.get("id") or "") for row in rows if row["path"]]
-
-
-def parquet_rows(path: str) -> list[tuple[str, str]]:
-    """Rows of a parquet file."""
-    import pyarrow.parquet as pq
-
-    names = pq.read_schema(path).names
-    if "path" not in names:
-        raise UsageError(f"{path} has no column `path`, only {', '.join(names)}")
-    table = pq.read_table(path, columns=["path", *(["id"] if "id" in names else [])])
-    paths = table["path"].to_pylist()
-    ids = table["id"].to_pylist() if "id" in names else [""] * len(paths)
-    return [(text, name or "") for text, name in zip(paths, ids, strict=True) if text]
-
-
-def stem(path: str) -> str:
-    """A path without its suffix, with forward slashes."""
-    return os.path.splitext(path)[0].replace(os.sep, "/")
+        listed = list(os.scandir(folder))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be searched: {error.strerror}") from error
+    for one in listed:
+        suffix = os.path.splitext(one.name)[1].lower()
+        if one.name.startswith("."):
+            continue
+        if one.is_dir():
+            folders.append(one.path)
+        elif suffix in suffixes:
+            yield one.path
+        elif suffix not in BESIDE and one.name not in OURS:
+            others[suffix] += 1
+    for path in sorted(folders):
+        yield from walk(path, suffixes, skip, seen, others)
 
 
 def in_folder(path: str, folder: str | None) -> bool:

@@ -4,6 +4,7 @@ Deciding (deciding.py), running (runner.py, and stages.py in the child) and reco
 (recording.py) know nothing of each other; this file leads each entry through them once.
 """
 
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,9 +17,11 @@ import psutil
 
 from preprocessing.console import Interrupted, Progress, StopError, UsageError
 from preprocessing.doctor import memory_limit
+from preprocessing.files import FULL, require_writable
 from preprocessing.running.deciding import Decider, Refused, Task, extremes_first
-from preprocessing.running.manifest import Entry
-from preprocessing.running.recording import FULL, Recorder, open_stages
+from preprocessing.running.ids import Entry, readable
+from preprocessing.running.one_setting import claim
+from preprocessing.running.recording import Recorder, open_stages
 from preprocessing.running.run_settings import remember
 from preprocessing.running.runner import Item, available_cores, run
 from preprocessing.running.stages import HEAVY, prepare
@@ -39,30 +42,35 @@ def run_plan(
     """Carry out the plan for every entry, skipping what is done; a ledger row for every entry.
 
     again: ids to do in any case, None for all. eps_of: eps by input path, for sampling alone.
-    Raises UsageError when the grid cannot fit, StopError when the disk is full and Interrupted on
+    Raises UsageError when the grid cannot fit, `out` cannot be written or holds outputs of other
+    settings, StopError when the disk is full and Interrupted on
     Ctrl-C; the latter two leave everything finished in place.
     """
-    summary = Summary(str(plan.out), len(entries))
+    summary = Summary(readable(str(plan.out)), len(entries))
     started = time.monotonic()
     memory = limits.memory or default_memory(limits, len(entries))
     require_fit(plan, memory)
     try:
+        require_writable(plan.out)
         with ExitStack() as stack:
             stages = open_stages(stack, plan, len(entries))
+            limit_of = {"timeout": limits.timeout, "memory": memory}
+            progress = Progress(len(entries), "meshes", limits.quiet)
+            recorder = Recorder(stages, version("dora-bench"), limit_of, summary, progress)
+            removed = claim(recorder, plan, eps_of, overwrite=again is None)
+            if removed and not limits.quiet:
+                print(f"removed {removed} outputs of other settings", file=sys.stderr)
             remember(plan, limits)
             warm_kernels(plan, limits.quiet)
-            limits = replace(limits, memory=memory)
-            limit_of = {"timeout": limits.timeout, "memory": memory}
-            progress = stack.enter_context(Progress(len(entries), "meshes", limits.quiet))
             decider = Decider(
                 stages=stages,
-                version=version("dora-bench"),
+                version=recorder.version,
                 limit_of=limit_of,
                 again=again,
                 eps_of=eps_of or {},
             )
-            recorder = Recorder(stages, decider.version, limit_of, summary, progress)
-            carry_out(entries, plan, limits, decider, recorder)
+            with progress:
+                carry_out(entries, plan, replace(limits, memory=memory), decider, recorder)
     except KeyboardInterrupt:
         finished = sum(summary.counts.values())
         raise Interrupted(
@@ -98,6 +106,7 @@ def left(entries: Sequence[Entry], decider: Decider, recorder: Recorder) -> Iter
     """Items that are not done, in `extremes_first` order; the others are counted on the way."""
     for entry, found in extremes_first(entries):
         decision = decider.decide(entry, found)
+        recorder.remove_former(entry)
         if isinstance(decision, Task):
             recorder.begin(entry)
             yield Item(entry.id, decision)
@@ -131,7 +140,8 @@ def require_fit(plan: Plan, memory: float | None) -> None:
 
 def disk_full(out: Path) -> StopError:
     """The one error a full disk gives."""
-    free = psutil.disk_usage(str(out)).free / 2**20
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free = psutil.disk_usage(str(there)).free / 2**20
     return StopError(
         f"the disk that holds {out} is full ({free:.1f} MB free). What is finished is in the "
         "ledger; make room and run the same command again."

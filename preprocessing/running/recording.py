@@ -11,17 +11,17 @@ from typing import Any
 import psutil
 
 from preprocessing.console import Progress
+from preprocessing.files import FULL
 from preprocessing.mesh_errors import MeshError
-from preprocessing.running.ledger import SAMPLES, WATERTIGHT, Ledger
-from preprocessing.running.manifest import Entry
-from preprocessing.running.proof import input_facts, measure
+from preprocessing.running.ids import Entry, former_ids, readable
+from preprocessing.running.ledger import REMOVED, SAMPLES, WATERTIGHT, Ledger
+from preprocessing.running.proof import input_facts, measure, output_paths
 from preprocessing.running.run_settings import settings_key
 from preprocessing.running.runner import Outcome
 from preprocessing.running.summary import Summary
 from preprocessing.running.tasks import Plan
 
 STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FOLD_ON_INTERRUPT = 50_000  # rows; more take too long for somebody who pressed Ctrl-C
 
 
@@ -92,6 +92,8 @@ class Recorder:
         """A row for an entry that is not tried."""
         row = {"id": entry.id, "path": entry.path, "status": "rejected", "version": self.version}
         for stage in self.stages:
+            if entry.refused:
+                self.discard(stage, entry.id)
             stage.ledger.record({**row, "reason": reason, "detail": message})
         self.count(entry.id, "rejected", reason, 0.0)
 
@@ -132,9 +134,21 @@ class Recorder:
     def discard(self, stage: Stage, name: str) -> None:
         """Remove what an earlier run wrote for an item that is not ok any more."""
         row = stage.ledger.known(name)
-        for output in (row["output"] or "").split("|") if row else ():
-            if output:
-                (stage.ledger.folder / output).unlink(missing_ok=True)
+        for path in output_paths(stage.ledger.folder, row["output"]) if row else ():
+            path.unlink(missing_ok=True)
+
+    def remove(self, stage: Stage, name: str) -> None:
+        """Take an item out of a stage's ledger, and its files away."""
+        self.discard(stage, name)
+        stage.ledger.record({"id": name, "status": REMOVED, "version": self.version})
+
+    def remove_former(self, entry: Entry) -> None:
+        """Take out what the entry's file left under an id that it has no more."""
+        for name in former_ids(entry):
+            for stage in self.stages:
+                row = stage.ledger.known(name)
+                if row is not None and row["path"] == readable(entry.path):
+                    self.remove(stage, name)
 
     def renew(self, name: str, facts: dict[str, Any]) -> None:
         """Note the new times of files that turned out unchanged, so they are not hashed again."""

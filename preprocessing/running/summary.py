@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from preprocessing.console import EXIT_OK, EXIT_SOME_FAILED
+from preprocessing.running.ids import readable
 
 LISTED = 1000  # failures kept for the summary; the ledger has them all
 
@@ -20,12 +21,13 @@ class Summary:
     slowest: list[tuple[float, str]] = field(default_factory=list)  # a heap of ten
     failed: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    passed_over: dict[str, int] = field(default_factory=dict)  # files of other kinds, by suffix
 
     def add(self, name: str, status: str, reason: str, seconds: float) -> None:
         """Count one item."""
         self.counts[status] += 1
         if status not in ("ok", "skipped") and len(self.failed) < LISTED:
-            self.failed.append({"id": name, "status": status, "reason": reason})
+            self.failed.append({"id": name, "status": status, "reason": readable(reason)})
         if seconds > 0:
             push = heapq.heappush if len(self.slowest) < 10 else heapq.heappushpop
             push(self.slowest, (seconds, name))
@@ -46,6 +48,7 @@ class Summary:
                 {"id": name, "seconds": round(seconds, 3)}
                 for seconds, name in sorted(self.slowest, reverse=True)
             ],
+            "passed_over": dict(sorted(self.passed_over.items())),
             "failed": sorted(self.failed, key=lambda row: row["id"]),
         }
 

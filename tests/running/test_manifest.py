@@ -1,13 +1,15 @@
 """Inputs become ids that depend on nothing but the input itself."""
 
 import json
+import os
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from preprocessing.console import UsageError
-from preprocessing.running.manifest import Entry, find_inputs, mesh_suffixes
+from preprocessing.running.manifest import Entry, find_inputs, kinds, mesh_suffixes
 
 SUFFIXES = {".obj", ".glb", ".step"}
 
@@ -82,8 +84,26 @@ def test_a_collision_names_both_files(tree: Path) -> None:
     assert str(tree / "in/a.obj") in str(error.value)
     assert str(tree / "other/a.obj") in str(error.value)
     touch(tree, "in/a.glb")
-    with pytest.raises(UsageError, match=r"a\.glb"):
-        ids([str(tree / "in")])
+    assert ids([str(tree / "in")]) == ["a.glb", "a.obj", "b/c", "b/d"]
+
+
+def test_files_of_other_kinds_are_counted_and_companions_are_not(tree: Path) -> None:
+    touch(tree, "in/x.drc", "in/b/y.DRC", "in/README", "in/ledger.parquet")
+    passed_over: Counter[str] = Counter()
+    find_inputs([str(tree / "in")], SUFFIXES, None, passed_over)
+    assert passed_over == {".drc": 2, ".txt": 1, "": 1}
+    assert kinds(passed_over).startswith("2 .drc, ")
+    with pytest.raises(UsageError, match=r"holds no file .* it holds 2 \.drc"):
+        find_inputs([str(tree / "in")], {".ply"})
+
+
+def test_a_name_of_any_bytes_is_one_item(tmp_path: Path) -> None:
+    names = [b"chair\xff.obj", b"a|b.obj", b"n\n.obj", b"x" * 251 + b".obj", b"sp ace.obj"]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes(b"")
+    entries = find_inputs([str(tmp_path)], SUFFIXES)
+    assert {os.path.basename(os.fsencode(entry.path)) for entry in entries} == set(names)
+    assert {"chair\\xff", "a|b", "n\n", "sp ace"} < {entry.id for entry in entries}
 
 
 def test_the_output_inside_an_input_is_no_input(tree: Path) -> None:

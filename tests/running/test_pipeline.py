@@ -18,7 +18,7 @@ import psutil
 import pytest
 from disks import tiny_disk
 
-from preprocessing.console import StopError
+from preprocessing.console import StopError, UsageError
 from preprocessing.mesh import Mesh, load_mesh, save_mesh
 from preprocessing.running.deciding import extremes_first
 from preprocessing.running.known_eps import known_eps
@@ -154,11 +154,13 @@ def test_only_what_changed_is_redone(shapes: Path, undisturbed: Path, tmp_path: 
     assert not [path for path in files(out) if path.startswith(f"samples/{name}")]
 
 
-def test_other_settings_and_overwrite_redo(undisturbed: Path, shapes: Path, tmp_path: Path) -> None:
+def test_overwrite_does_everything_again(undisturbed: Path, shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out, copy_function=shutil.copy2)
     other = SampleSettings(points=128, near=400, space=200)
-    assert prepare(shapes, out, samples=other).counts == {"ok": COUNT, "rejected": 1}
+    with pytest.raises(UsageError, match="points 256, not 128"):
+        prepare(shapes, out, samples=other)
+    check_whole(out, undisturbed)
     assert prepare(shapes, out, overwrite=True).counts == {"ok": COUNT, "rejected": 1}
     check_whole(out, undisturbed)
 
@@ -279,10 +281,13 @@ def victims(driver: psutil.Process, kind: str) -> list[psutil.Process]:
 
 
 def disturb(shapes: Path, out: Path, executor: str, kind: str, draw: random.Random) -> bool:
-    """Start a run, kill -9 one of its processes at a random moment; whether there was one."""
+    """Start a run, kill -9 one of its processes at a random moment of its work; whether there was
+    one to kill. At work is a run that has opened its ledger; imports come before that."""
     process = start(shapes, out, executor)
     driver = psutil.Process(process.pid)
-    deadline = time.monotonic() + draw.uniform(0.2, 4.0 if executor == "ray" else 1.5)
+    while process.poll() is None and not (out / "samples/.ledger.lock").exists():
+        time.sleep(0.01)
+    deadline = time.monotonic() + draw.uniform(0, 4.0 if executor == "ray" else 1.5)
     hit = False
     while process.poll() is None and not hit:
         time.sleep(0.01)
@@ -295,7 +300,8 @@ def disturb(shapes: Path, out: Path, executor: str, kind: str, draw: random.Rand
                 hit = True
         except psutil.NoSuchProcess:
             continue
-    process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode in (0, 3, -signal.SIGKILL), errors.decode()
     return hit
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from crashers import double, environment_of, misbehave, pid_of, touch_and_sleep
+from crashers import double, environment_of, kill_actor, misbehave, pid_of, touch_and_sleep
 
 from preprocessing.running.runner import Item, RunnerError, run
 
@@ -92,8 +92,10 @@ def test_items_are_read_as_workers_become_free() -> None:
             yield Item(str(i), i)
 
     outcomes = run(double, endless(), executor="inline", workers=2)
-    assert sorted(next(outcomes).value for _ in range(10)) != []
+    values = {next(outcomes).value for _ in range(10)}
     outcomes.close()
+    assert len(values) == 10
+    assert values <= {2 * i for i in read}
     assert len(read) < 60
 
 
@@ -167,6 +169,17 @@ def test_a_killed_actor_costs_nothing(tmp_path: Path) -> None:
     results += list(outcomes)
     assert sorted(o.id for o in results) == [str(i) for i in range(6)]
     assert {o.status for o in results} == {"ok"}
+
+
+def test_an_item_that_ends_its_worker_every_time_is_given_up_after_four(tmp_path: Path) -> None:
+    """The others, whose batches went down with it, are all done."""
+    items = [Item(str(i), str(tmp_path / str(i))) for i in range(4)]
+    items.insert(1, Item("killer", str(tmp_path / "killer")))
+    outcomes = {o.id: o for o in run(kill_actor, items, executor="ray", workers=1)}
+    assert outcomes["killer"].status == "crashed"
+    assert outcomes["killer"].reason == "its worker was lost 4 times"
+    assert (tmp_path / "killer").read_text() == "xxxx"
+    assert {outcomes[str(i)].status for i in range(4)} == {"ok"}
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

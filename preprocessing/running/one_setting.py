@@ -1,0 +1,61 @@
+"""One folder, one setting: what a folder may hold beside outputs of the settings asked for.
+
+A training set of two offsets looks like one and is none. So a run whose settings differ from those
+of the outputs that a folder has is refused; with --overwrite those outputs, all of them, go first,
+so that the folder holds one setting at any moment, also when the run is cut short.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from preprocessing.console import UsageError
+from preprocessing.running.known_eps import require_one_eps, shown
+from preprocessing.running.recording import Recorder, Stage
+from preprocessing.running.tasks import Plan
+
+
+def claim(
+    recorder: Recorder, plan: Plan, eps_of: Mapping[str, float] | None, overwrite: bool
+) -> int:
+    """Make every stage's folder fit for the plan; the number of outputs that were removed.
+
+    eps_of: of the inputs, for sampling alone. Raises UsageError where outputs of other settings
+    stand in the way, or inputs of several offsets would meet in one folder.
+    """
+    if plan.watertight is None:
+        require_one_eps(eps_of or {}, "the inputs were")
+    eps = next(iter((eps_of or {}).values()), None) if plan.watertight is None else None
+    strangers: list[tuple[Stage, list[str]]] = []
+    for stage in recorder.stages:
+        found = dict.fromkeys(stage.ledger.others("settings", stage.settings))
+        if eps is not None:
+            found |= dict.fromkeys(stage.ledger.others("eps", eps))
+        if found:
+            strangers.append((stage, list(found)))
+    if strangers and not overwrite:
+        stage, names = strangers[0]
+        raise UsageError(
+            f"{stage.ledger.folder} holds {len(names)} outputs of other settings"
+            f"{differences(plan, eps)}: give another --out, or --overwrite to replace them all"
+        )
+    for stage, names in strangers:
+        for name in names:
+            recorder.remove(stage, name)
+    return sum(len(names) for _, names in strangers)
+
+
+def differences(plan: Plan, eps: float | None) -> str:
+    """Which settings differ from those of the folder's last run, where it left them."""
+    path = plan.out / "run.json"
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    told = []
+    for name, now in (("watertight", plan.watertight), ("samples", plan.samples)):
+        then: dict[str, Any] = before.get(name) or {}
+        for key, value in (asdict(now) if now else {}).items():
+            if key in then and then[key] != value:
+                told.append(f"{key} {shown(then[key])}, not {shown(value)}")
+    if not told and eps is not None:
+        told.append(f"another eps, not {shown(eps)}")
+    return f" ({'; '.join(told)})" if told else ""

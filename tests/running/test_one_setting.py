@@ -1,0 +1,110 @@
+"""A folder holds outputs of one setting, whatever is run over it and wherever it is cut short."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_runs import INLINE, SOLID, below, rows, run_watertight, write_box
+
+from preprocessing.console import UsageError
+from preprocessing.running.known_eps import known_eps, require_one_eps, shown
+from preprocessing.running.manifest import find_inputs
+from preprocessing.running.pipeline import run_plan
+from preprocessing.running.tasks import Plan
+from preprocessing.settings import SampleSettings
+
+FINER = replace(SOLID, eps=2 / 64, resolution=64)
+FEW = SampleSettings(points=64, near=100, space=50)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for name in "ab":
+        write_box(tmp_path / f"in/{name}.obj")
+    (tmp_path / "in/broken.obj").write_text("")
+    return tmp_path / "in"
+
+
+def test_other_settings_are_refused_and_named(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_watertight(source, out)
+    before = {name: (out / name).read_bytes() for name in below(out)}
+    with pytest.raises(UsageError, match=r"2 outputs .*eps 2/48, not 2/64.*--overwrite"):
+        run_watertight(source, out, FINER)
+    with pytest.raises(UsageError, match="format ply, not obj"):
+        run_watertight(source, out, replace(SOLID, format="obj"))
+    assert {name: (out / name).read_bytes() for name in below(out)} == before
+    assert json.loads((out / "run.json").read_text())["watertight"]["eps"] == 2 / 48
+    assert run_watertight(source, out).counts == {"skipped": 2, "rejected": 1}
+
+
+def test_overwrite_leaves_no_output_of_the_old_settings(source: Path, tmp_path: Path) -> None:
+    """Not even of items that this run does not have."""
+    out = tmp_path / "out"
+    run_watertight(source, out)
+    (source / "a.obj").unlink()
+    assert run_watertight(source, out, replace(SOLID, format="obj"), overwrite=True).counts == {
+        "ok": 1,
+        "rejected": 1,
+    }
+    assert below(out) == {"b.obj"}
+    assert set(rows(out)) == {"b", "broken"}
+
+
+def test_only_outputs_count(tmp_path: Path) -> None:
+    """A folder of failures binds nobody."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.obj").write_text("")
+    run_watertight(tmp_path / "in", tmp_path / "out")
+    write_box(tmp_path / "in/a.obj")
+    assert run_watertight(tmp_path / "in", tmp_path / "out", FINER).counts == {"ok": 1}
+
+
+def test_samples_of_two_offsets_do_not_meet(source: Path, tmp_path: Path) -> None:
+    from vae.data import DataError, check_one_eps, find_samples
+
+    out = tmp_path / "samples"
+    plan = Plan(out=out, watertight=None, samples=FEW)
+    run_watertight(source, tmp_path / "one/solids")
+    run_watertight(source, tmp_path / "two/solids", FINER)
+    one, two = (find_inputs([str(tmp_path / name / "solids")], {".ply"}) for name in ("one", "two"))
+    both = find_inputs([str(tmp_path / "one"), str(tmp_path / "two/solids")], {".ply"})
+    with pytest.raises(UsageError, match=r"several eps.*2/64 \(2, as .*2/48 \(2, as"):
+        run_plan(both, plan, INLINE, eps_of=known_eps(both))
+    run_plan(one, plan, INLINE, eps_of=known_eps(one))
+    with pytest.raises(UsageError, match="another eps, not 2/64"):
+        run_plan(two, plan, INLINE, eps_of=known_eps(two))
+    check_one_eps(find_samples(out))
+    other = Plan(out=tmp_path / "more", watertight=None, samples=FEW)
+    run_plan(two, other, INLINE, eps_of=known_eps(two))
+    (tmp_path / "more").rename(out / "more")
+    for ledger in ("more/ledger.parquet", "more/ledger.csv"):  # files alone tell their eps, too
+        os.unlink(out / ledger)
+        with pytest.raises(DataError, match=r"2/48 \(2, as .*2/64 \(2, as more"):
+            check_one_eps(find_samples(out))
+    assert run_plan(two, plan, INLINE, again=None, eps_of=known_eps(two)).counts == {"ok": 2}
+    assert {row["eps"] for row in rows(out).values()} == {2 / 64}
+
+
+def test_a_suite_of_two_offsets_is_refused(source: Path, tmp_path: Path) -> None:
+    from dora_bench.suite import build_suite
+
+    run_watertight(source, tmp_path / "in2/one")
+    run_watertight(source, tmp_path / "in2/two", FINER)
+    entries = find_inputs([str(tmp_path / "in2")], {".ply"})
+    with pytest.raises(UsageError, match=r"2/48 .*2/64"):
+        build_suite(entries, tmp_path / "suite", workers=1, quiet=True)
+
+
+def test_offsets_are_named_as_people_write_them() -> None:
+    assert [shown(value) for value in (2 / 256, 0.004, 1.5, "ply", None)] == [
+        "2/256",
+        "0.004" if not (2 / 0.004).is_integer() else "2/500",
+        "1.5",
+        "ply",
+        "None",
+    ]
+    require_one_eps({"a": 0.1, "b": 0.1}, "x")
+    require_one_eps({}, "x")
