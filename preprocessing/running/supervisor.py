@@ -18,6 +18,7 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from signal import SIGKILL
 from typing import Any
 
 from preprocessing.running.runner_child import STATUS, Reply, Setup, resident_mb
@@ -30,6 +31,10 @@ START_SECONDS = 300.0  # imports on a cold network file system
 
 class RunnerError(RuntimeError):
     """The runner itself cannot work (the function cannot be imported, for one)."""
+
+
+class KilledAtStartError(RuntimeError):
+    """Somebody else killed a child before its first item: no verdict on anything."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,11 @@ class Child:
             self.connection.send_bytes(setup)
             self.connection.recv_bytes()
         except (EOFError, OSError) as error:
-            raise RunnerError(f"the child cannot load the function\n{tail(self.log)}") from error
+            status, told = self.exit_status(), tail(self.log)
+            self.close()
+            if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == SIGKILL:
+                raise KilledAtStartError from error
+            raise RunnerError(f"the child cannot load the function\n{told}") from error
 
     def exit_status(self) -> int | None:
         """Wait status of the ended child; None when its fork server was killed with it."""
@@ -166,11 +175,17 @@ class Supervisor:
         self.stopping = threading.Event()
 
     def start(self) -> Child:
-        """The living child, or a new one."""
-        if self.child is None:
+        """The living child, or a new one. Raises RunnerError."""
+        tries = 0
+        while self.child is None:
             if self.server is None:
                 self.server = ForkServer(self.job)
-            self.child = Child(self.server, self.setup)
+            try:
+                self.child = Child(self.server, self.setup)
+            except KilledAtStartError as error:
+                tries += 1
+                if tries > LOST_RETRIES:
+                    raise RunnerError(f"{tries} children were killed as they started") from error
         return self.child
 
     def close(self) -> None:

@@ -91,3 +91,22 @@ def kill_actor(path: str) -> None:
         assert supervisor is not None
         supervisor.kill()
         time.sleep(10)
+
+
+class Late:
+    """A function whose code runs when the child unpickles it."""
+
+    def __init__(self, path: str, code: str) -> None:
+        self.path, self.code = path, code
+
+    def __reduce__(self) -> tuple:
+        return run_and_double, (self.path, self.code)
+
+    def __call__(self, value: int) -> int:
+        return double(value)
+
+
+def run_and_double(path: str, code: str):
+    """Run code as the file `path` would, then be `double`."""
+    exec(code, {"__file__": path})
+    return double

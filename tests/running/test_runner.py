@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from crashers import double, environment_of, kill_actor, misbehave, pid_of, touch_and_sleep
+from crashers import Late, double, environment_of, kill_actor, misbehave, pid_of, touch_and_sleep
 
 from preprocessing.running.runner import Item, RunnerError, run
 
@@ -153,6 +153,28 @@ def test_a_child_killed_from_outside_costs_nothing(tmp_path: Path) -> None:
     thread.join()
     assert killed == 1
     assert Counter(o.status for o in results) == {"ok": 3}
+
+
+def test_children_killed_as_they_start_are_replaced_up_to_three_times(tmp_path: Path) -> None:
+    """The module of the function kills the process that imports it, so often."""
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "left = Path(__file__).with_name('left')\n"
+        "if (count := int(left.read_text())) > 0:\n"
+        "    left.write_text(str(count - 1))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    items = [Item("a", 4)]
+    for kills in (3, 4):
+        (tmp_path / "left").write_text(str(kills))
+        function = Late(str(tmp_path / "module.py"), code)
+        outcomes = run(function, items, executor="inline")
+        if kills == 3:
+            assert [o.status for o in outcomes] == ["ok"]
+        else:
+            with pytest.raises(RunnerError, match="4 children were killed as they started"):
+                list(outcomes)
 
 
 def test_a_killed_actor_costs_nothing(tmp_path: Path) -> None:
