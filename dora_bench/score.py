@@ -32,6 +32,7 @@ from dora_bench.volume import Solid, inside, odd_edges, proper_faces, solid_of, 
 from preprocessing.distance.morton import morton_order
 from preprocessing.distance.queries import TriangleTree
 from preprocessing.half_edges import count_components, edge_faults
+from preprocessing.held import MeshLike, unchecked
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.sampling import sample_segments, sample_surface
@@ -102,8 +103,8 @@ class Truth:
 
 
 def score_meshes(
-    truth: Mesh,
-    prediction: Mesh | None,
+    truth: MeshLike,
+    prediction: MeshLike | None,
     *,
     seed: int = 0,
     angle: float = 15.0,
@@ -112,13 +113,14 @@ def score_meshes(
 ) -> dict[str, Any]:
     """Every metric of METRICS, `pred_watertight`, `pred_components` and the noise floor, as a dict.
 
-    Both meshes in the truth's normalised frame; lengths are in it, fractions and IoU in [0, 1], see
-    METRICS for the formulas. A prediction that is None, empty or broken scores the worst values,
-    and none scores worse. `notes` is there only where the IoU cannot be told, and says why. Raises
-    MeshError when the truth itself is empty or broken.
+    Both meshes, in any form that `as_mesh` takes, in the truth's normalised frame; lengths are in
+    it, fractions and IoU in [0, 1], see METRICS for the formulas. A prediction that is None, empty
+    or broken scores the worst values, and none scores worse. `notes` is there only where the IoU
+    cannot be told, and says why. Raises MeshError when the truth itself is empty or broken.
     """
     settings = ScoreSettings(seed=seed, angle=angle, points=points)
-    found = score(prepare_truth(truth, settings, item_id), prediction)
+    other = None if prediction is None else unchecked(prediction)
+    found = score(prepare_truth(unchecked(truth), settings, item_id), other)
     return found if found["notes"] else {k: v for k, v in found.items() if k != "notes"}
 
 

@@ -16,6 +16,7 @@ choose_cache()  # as early: numba reads where its cache lies when it is imported
 
 _HOME = {
     "Mesh": "mesh",
+    "as_mesh": "held",
     "MeshError": "mesh",
     "Transform": "mesh",
     "load_mesh": "mesh",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from preprocessing.mesh_joining import (
     weld_seams,
     without_indices,
 )
+
+if TYPE_CHECKING:
+    import trimesh
 
 LARGEST, SMALLEST = 1e150, 1e-150
 """Coordinates and sizes beyond these cannot be squared in float64."""
@@ -48,6 +52,17 @@ class Mesh:
     def triangles(self) -> np.ndarray:
         """Corner positions, float64 (F,3,3)."""
         return self.vertices[self.faces]
+
+    @classmethod
+    def from_trimesh(cls, held: "trimesh.Trimesh") -> "Mesh":
+        """The vertices and faces of a `trimesh.Trimesh`, in their order (`as_mesh` takes more)."""
+        return cls(held.vertices, held.faces)
+
+    def to_trimesh(self) -> "trimesh.Trimesh":
+        """A `trimesh.Trimesh` with the same vertices and faces in the same order: none joined."""
+        import trimesh
+
+        return trimesh.Trimesh(self.vertices, self.faces, process=False)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from preprocessing.distance.tree_kernels import (
 )
 from preprocessing.distance.winding_kernels import winding_numbers
 from preprocessing.half_edge_kernels import match_half_edges
+from preprocessing.held import MeshLike, as_mesh
 from preprocessing.mesh import Mesh, MeshError
 
 
@@ -94,11 +95,11 @@ class TriangleTree:
         return winding_numbers(self.triangles, self.rows, self.boxes, points, distance)
 
 
-def unsigned_distance(mesh: Mesh, points: np.ndarray) -> np.ndarray:
+def unsigned_distance(mesh: MeshLike, points: np.ndarray) -> np.ndarray:
     """Distance from `points` (Q,3) to the surface of any mesh, float64 (Q,), in the mesh's unit."""
     points = checked_points(points)
     curve = morton_order(points)
-    return put_back(curve, TriangleTree.build(mesh).distance(points[curve]))
+    return put_back(curve, TriangleTree.build(as_mesh(mesh)).distance(points[curve]))
 
 
 def put_back(curve: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -109,7 +110,7 @@ def put_back(curve: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def closest_points(
-    mesh: Mesh, points: np.ndarray
+    mesh: MeshLike, points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Nearest surface point of any mesh to each of `points` (Q,3).
 
@@ -117,7 +118,7 @@ def closest_points(
     float64 (Q,3), zero for a zero-area face). Of faces at equal distance any one is named.
     Raises MeshError for an empty mesh or bad vertices, ValueError for points that are not finite.
     """
-    points = checked_points(points)
+    mesh, points = as_mesh(mesh), checked_points(points)
     curve = morton_order(points)
     found = TriangleTree.build(mesh).nearest(points[curve])
     distance, face, closest = (put_back(curve, values) for values in found)
@@ -128,13 +129,13 @@ def closest_points(
     return closest, distance, face, normal
 
 
-def signed_distance(mesh: Mesh, points: np.ndarray) -> np.ndarray:
+def signed_distance(mesh: MeshLike, points: np.ndarray) -> np.ndarray:
     """Distance from `points` (Q,3) to the surface of a closed mesh, positive inside, float64 (Q,).
 
     As `SignedDistance`, for one set of points.
     """
     points = checked_points(points)
-    return SignedDistance(mesh)(points)
+    return SignedDistance(as_mesh(mesh))(points)
 
 
 class SignedDistance:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.half_edge_kernels import match_half_edges
-from preprocessing.mesh import Mesh
+from preprocessing.held import MeshLike, as_mesh
 from preprocessing.points.edge_kernels import face_shapes, longest_side, sharp_edges
 
 FLAT_HEIGHT = 1e-5  # of the longest side: float32 rounding of a vertex then turns a normal by < 1°
@@ -58,14 +58,15 @@ class SalientEdges:
         return float(self.lengths.sum())
 
 
-def salient_edges(mesh: Mesh, angle: float = 15.0) -> SalientEdges:
+def salient_edges(mesh: MeshLike, angle: float = 15.0) -> SalientEdges:
     """Edges of `mesh` whose dihedral angle exceeds `angle` degrees.
 
-    Works on any mesh; the module says what becomes of slivers, flipped faces, open and non-manifold
-    edges. Raises ValueError for an angle outside [0, 180).
+    Works on any mesh, in any form that `as_mesh` takes; the module says what becomes of slivers,
+    flipped faces, open and non-manifold edges. Raises ValueError for an angle outside [0, 180).
     """
     if not 0 <= angle < 180:
         raise ValueError(f"the angle threshold must be in [0, 180) degrees, not {angle}")
+    mesh = as_mesh(mesh)
     vertices, faces = mesh.vertices, mesh.faces
     matched = match_half_edges(faces, len(vertices))
     side = longest_side(vertices, faces)

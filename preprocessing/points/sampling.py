@@ -14,6 +14,7 @@ from numba import get_num_threads
 
 from preprocessing.distance.queries import SignedDistance
 from preprocessing.frame import HALF_WIDTH
+from preprocessing.held import MeshLike, as_mesh
 from preprocessing.mesh import Mesh
 from preprocessing.points.edge_kernels import corner_sums, double_areas
 from preprocessing.points.edges import FOLDED, SalientEdges, level_of, salient_edges
@@ -45,7 +46,7 @@ PUBLISHED = Supervision()
 
 
 def sample_shape(
-    mesh: Mesh,
+    mesh: MeshLike,
     *,
     points: int = 65536,
     angle: float = 15.0,
@@ -57,13 +58,15 @@ def sample_shape(
 ) -> Sample:
     """Everything the VAE trains on from one watertight mesh in the normalised frame.
 
-    `points` is the total: points // 2 uniform and up to points // 2 salient ones (exactly as many,
-    or none where no edge is salient). `eps` is recorded in the metadata. The sample is a pure
-    function of the arguments; rows are shuffled, see `samples.Sample`.
+    `mesh` in any form that `as_mesh` takes. `points` is the total: points // 2 uniform and up to
+    points // 2 salient ones (exactly as many, or none where no edge is salient). `eps` is recorded
+    in the metadata. The sample is a pure function of the arguments; rows are shuffled, see
+    `samples.Sample`.
 
     Raises SampleError outside-cube, degenerate or one of `check_sample`, MeshError(not-closed) for
     a mesh without an inside, MeshError(empty), and ValueError for arguments out of range.
     """
+    mesh = as_mesh(mesh)
     count = points // 2
     if not 0 < count <= supervision.dense:
         raise ValueError(

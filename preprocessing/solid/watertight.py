@@ -7,6 +7,7 @@ import numpy as np
 
 from preprocessing.compiling import announce_compilation
 from preprocessing.distance.queries import unsigned_distance
+from preprocessing.held import MeshLike, as_mesh
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
 from preprocessing.settings import WatertightSettings
 from preprocessing.solid.audit import contacts, surface_error, topology
@@ -41,7 +42,7 @@ class Watertight:
 
 
 def make_watertight(
-    mesh: Mesh,
+    mesh: MeshLike,
     eps: float = 2 / 256,
     resolution: int | None = None,
     method: str = "offset",
@@ -51,11 +52,12 @@ def make_watertight(
 ) -> Watertight:
     """The closed surface at distance eps round a mesh, with every outer component.
 
-    eps: offset in the normalised frame. resolution: cells per axis, by default round(2 / eps).
-    method: `offset`, or a peer, `alpha-wrap` (pymeshlab) or `manifold` (point-cloud-utils, whose
-    surface lies near the input, not eps from it). keep_cavities: voids that the input bounds as
-    cavities stay (shells.py). close_holes: radius, normalised frame, of the openings to close
-    (holes.py). simplify: decimate, with at most simplify * eps of deviation (simplify.py).
+    mesh: any mesh, in any form that `as_mesh` takes. eps: offset in the normalised frame.
+    resolution: cells per axis, by default round(2 / eps). method: `offset`, or a peer, `alpha-wrap`
+    (pymeshlab) or `manifold` (point-cloud-utils, whose surface lies near the input, not eps from
+    it). keep_cavities: voids that the input bounds as cavities stay (shells.py). close_holes:
+    radius, normalised frame, of the openings to close (holes.py). simplify: decimate, with at most
+    simplify * eps of deviation (simplify.py).
 
     Raises MeshError for a mesh that cannot be used, MeshError(memory) when the grid would not fit
     in memory, ValueError for settings that cannot work, WatertightError when the result fails its
@@ -69,7 +71,7 @@ def make_watertight(
         close_holes=close_holes,
         simplify=simplify,
     )
-    return solidify(mesh, settings)
+    return solidify(as_mesh(mesh), settings)
 
 
 def solidify(mesh: Mesh, settings: WatertightSettings) -> Watertight:
