@@ -88,11 +88,13 @@ def look_at(numbers: np.ndarray) -> np.ndarray:
 
     Raises MeshError(unreadable) where the three do not span a plane.
     """
+    if not np.isfinite(numbers).all():
+        raise MeshError("unreadable", "a <lookat> of the COLLADA holds what is no number")
     eye, interest, up = numbers.reshape(3, 3)
     back = eye - interest
     right = np.cross(up, back)
     lengths = np.linalg.norm([back, right], axis=1)
-    if not (lengths > 0).all() or not np.isfinite(numbers).all():
+    if not (lengths > 0).all() or not np.isfinite(lengths).all():
         raise MeshError("unreadable", "a <lookat> of the COLLADA looks nowhere")
     back, right = back / lengths[0], right / lengths[1]
     matrix = np.eye(4)

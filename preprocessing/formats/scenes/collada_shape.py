@@ -170,5 +170,9 @@ def polygons(
         outline = holed.child("p")
         rings = [h.text for h in holed.all("h")]
         corners = [index_column(t, layout) for t in [outline.text if outline else "", *rings]]
+        for ring in corners:
+            check_indices(ring, len(vertices))
+        if not np.isfinite(vertices[np.concatenate(corners)]).all():
+            raise MeshError("non-finite", "a polygon with holes of the COLLADA has no finite place")
         found.append(triangulate_with_holes(vertices, corners[0], corners[1:]))
     return found

@@ -85,7 +85,8 @@ def mesh(data: bytes, start: int, end: int) -> Triangles:
     vertices, faces = np.empty((0, 3)), np.empty((0, 3), np.int64)
     for kind, a, b in chunks(data, start, end):
         if kind == VERTICES:
-            vertices = rows(data, a, b, "<f4", 3).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # load_mesh names what is not a number
+                vertices = rows(data, a, b, "<f4", 3).astype(np.float64)
         elif kind == FACES:
             faces = rows(data, a, b, "<u2", 4)[:, :3].astype(np.int64)
     check_indices(faces.ravel(), len(vertices))

@@ -164,7 +164,8 @@ class Document:
                 continue
             geometry = self.resolve(child)
             if geometry.name in SOLIDS:
-                self.scene.add(*SOLIDS[geometry.name](geometry), matrix)
+                with np.errstate(all="ignore"):  # load_mesh names what is not finite
+                    self.scene.add(*SOLIDS[geometry.name](geometry), matrix)
             elif geometry.name in MESHES:
                 self.scene.add(*mesh(geometry, self.resolve), matrix)
             elif geometry.name in NO_SURFACE:
