@@ -110,13 +110,15 @@ VECTORS = {
 
 
 @st.composite
-def properties(draw: st.DrawFn) -> dict[str, tuple[float, ...]]:
-    """Some properties of a model; scales are positive here, mirrored ones have their own test."""
+def properties(draw: st.DrawFn, mirrors: bool) -> dict[str, tuple[float, ...]]:
+    """Some properties of a model; with negative scales where it may mirror."""
     chosen = draw(st.sets(st.sampled_from(sorted(VECTORS)), max_size=5))
     found = {}
     for name in sorted(chosen):
         one = VECTORS[name]
-        found[name] = tuple(float(x) for x in draw(st.tuples(one, one, one)))
+        values = draw(st.tuples(one, one, one))
+        upright = one is factor and not mirrors
+        found[name] = tuple(float(abs(x) if upright else x) for x in values)
     found["RotationOrder"] = (draw(st.integers(0, 5)),)
     return found
 
@@ -306,10 +308,10 @@ def bent(
 
 
 @st.composite
-def fbx_scenes(draw: st.DrawFn) -> FbxScene:
+def fbx_scenes(draw: st.DrawFn, mirrors: bool = True) -> FbxScene:
     """Models three deep, some sharing a part, some held rigidly or softly by two bones."""
     shapes = draw(st.lists(parts, min_size=1, max_size=3))
-    bones = [Model(draw(properties())) for _ in range(2)]
+    bones = [Model(draw(properties(mirrors))) for _ in range(2)]
 
     def model(depth: int) -> Model:
         part = draw(st.one_of(st.none(), st.integers(0, len(shapes) - 1)))
@@ -317,7 +319,9 @@ def fbx_scenes(draw: st.DrawFn) -> FbxScene:
         if part is not None and draw(st.integers(0, 3)) == 0:
             skin = draw(skins(len(shapes[part].vertices)))
         below = draw(st.integers(0, 2)) if depth < 2 else 0
-        return Model(draw(properties()), part, skin, [model(depth + 1) for _ in range(below)])
+        return Model(
+            draw(properties(mirrors)), part, skin, [model(depth + 1) for _ in range(below)]
+        )
 
     made = [model(0) for _ in range(draw(st.integers(1, 2)))]
     made.append(Model({}, 0))

@@ -158,9 +158,25 @@ parts = st.builds(
 )
 
 
-def trees(kinds: tuple[str, ...]) -> st.SearchStrategy[Tree]:
-    """Scenes of one to three parts whose nodes use the given kinds of steps."""
-    step = st.sampled_from(kinds).flatmap(lambda k: st.tuples(st.just(k), STEPS[k]))
+positive = st.floats(0.25, 3).map(lambda x: round(x, 3))
+convex = st.builds(
+    lambda n, height, size: prism([1.0] * n, height, size),
+    st.integers(3, 9),
+    st.floats(0.5, 2),
+    st.tuples(st.floats(0.5, 2), st.floats(0.5, 2), st.floats(0.5, 2)),
+)
+
+
+def trees(kinds: tuple[str, ...], plain: bool = False) -> st.SearchStrategy[Tree]:
+    """Scenes of one to three parts whose nodes use the given kinds of steps.
+
+    plain: convex parts, unit axes, nothing mirrored: for libraries that cut polygons into fans,
+    take axes as they are, and leave a mirrored part inside out.
+    """
+    unit = st.tuples(axis, angle).map(lambda p: (*(p[0] / np.linalg.norm(p[0])).tolist(), p[1]))
+    easy = {"scale": st.tuples(positive, positive, positive), "rotate": unit}
+    steps = STEPS | (easy if plain else {})
+    step = st.sampled_from(kinds).flatmap(lambda k: st.tuples(st.just(k), steps[k]))
 
     def nodes(below: st.SearchStrategy[list[Node]]) -> st.SearchStrategy[list[Node]]:
         return st.lists(
@@ -174,7 +190,7 @@ def trees(kinds: tuple[str, ...]) -> st.SearchStrategy[Tree]:
         )
 
     top = nodes(nodes(nodes(st.just([]))))
-    made = st.builds(Tree, st.lists(parts, min_size=1, max_size=3), top)
+    made = st.builds(Tree, st.lists(convex if plain else parts, min_size=1, max_size=3), top)
     return made.map(within_reach).filter(lambda tree: bool(placements(tree.nodes, np.eye(4))))
 
 

@@ -88,8 +88,11 @@ def add_mesh(scene: Scene, mesh: Object, model: Object, places: Placement, done:
     skins = mesh.below("Deformer", "Skin") or model.below("Deformer", "Skin")
     if not skins:
         scene.add(vertices, faces, product(places.world(model), geometric(model)))
-    elif id(mesh) not in done:
-        # Bones place a skinned mesh, so all its instances are in one place: it is there once.
+    else:
+        # Bones place a skinned mesh; where a second model of it stands, programs disagree.
+        if id(mesh) in done:
+            what = "two models of the FBX show one skinned mesh; apply the skin, or export as GLB"
+            raise MeshError("skinned", what)
         done.add(id(mesh))
         vertices, mirrored = skinned(vertices, skins[0], model, places)
         scene.add(vertices, faces[:, ::-1] if mirrored else faces, None)

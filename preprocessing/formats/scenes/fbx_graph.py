@@ -143,7 +143,8 @@ class Placement:
             current = parent_of(current)
         place = ORIGIN if current is None else self.known[id(current)]
         for one in reversed(chain):
-            place = self.known[id(one)] = place_below(place, one)
+            with np.errstate(all="ignore"):  # load_mesh names what is not finite
+                place = self.known[id(one)] = place_below(place, one)
         return place.world
 
 

@@ -101,6 +101,20 @@ def test_a_mesh_bound_without_matrix_is_where_its_bones_took_it() -> None:
     assert np.allclose(vertices, PART.vertices + np.array([1, 3, 0]))
 
 
+def test_a_skinned_mesh_of_two_models_is_refused_by_name() -> None:
+    skin = Skin(np.array([np.eye(4)] * 2), np.tile([0.5, 0.5], (10, 1)))
+    rows = scene(Model({}, 0, skin), BONES).rows()
+    shape, model = next(r[1][1:] for r in rows[2][2] if r[1][1] in geometries(rows))
+    rows[1][2].append(("Model", [7, "Model::again", "Mesh"], []))
+    rows[2][2].append(("C", ["OO", shape, 7], []))
+    assert model != 7
+    assert refusal(text_file(rows)).reason == "skinned"
+
+
+def geometries(rows: list) -> set[int]:
+    return {r[1][0] for r in rows[1][2] if r[0] == "Geometry"}
+
+
 def shaped(percent: float, full: list[float]) -> bytes:
     """A part with one blend channel of a shape per entry of `full`; shape k moves 10^k along x."""
     rows = scene(Model({}, 0)).rows()
