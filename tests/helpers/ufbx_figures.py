@@ -1,7 +1,7 @@
 """Faces, area, volume and bounds of FBX files as ufbx reads them, one JSON line a file.
 
-Each file is read in a process of its own that ends without cleaning up: freeing a scene under its
-lists ends the process.
+Each file is read in a process of its own that ends without cleaning up, and all that the binding
+hands out is kept until then: freeing parts of a scene ends the process.
 """
 
 import json
@@ -11,6 +11,8 @@ import sys
 import numpy as np
 import ufbx
 
+KEPT: list[object] = []
+
 
 def figures_of(path: str) -> dict[str, object]:
     """What the scene of a file amounts to, by its polygons."""
@@ -18,14 +20,18 @@ def figures_of(path: str) -> dict[str, object]:
     scene = ufbx.load_file(path, **options)
     count, area, volume, points = 0, 0.0, 0.0, [np.empty((0, 3))]
     known: dict[int, tuple[np.ndarray, ...]] = {}
-    for node in list(scene.nodes):
+    nodes = list(scene.nodes)
+    KEPT.extend((scene, nodes))
+    for node in nodes:
         mesh = node.mesh
+        KEPT.append(mesh)
         if mesh is None or mesh.num_faces == 0:
             continue
         # A list of a mesh can be turned into an array once: the second time it comes flat.
         if mesh.element_id not in known:
             position = mesh.skinned_position
             lists = (position.values, position.indices, mesh.faces)
+            KEPT.extend((position, lists))
             known[mesh.element_id] = tuple(np.array(one) for one in lists)
         places, indices, faces = known[mesh.element_id]
         matrix = np.array(node.geometry_to_world)
