@@ -298,6 +298,23 @@ def ledger(
 
 
 @app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that a run writes.")],
+    as_json: Json = False,
+) -> None:
+    """Say how a run is doing, while it runs and after: done, rate, time left, failures, machines.
+
+    \b
+    Example:
+      dora-prep status prepared
+    """
+    from preprocessing.running.status import run_status, status_text
+
+    told = run_status(folder)
+    typer.echo(json.dumps(told) if as_json else status_text(told))
+
+
+@app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A mesh or a .safetensors sample.")],
     html: Annotated[

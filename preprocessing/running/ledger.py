@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -42,6 +42,7 @@ PROOF: dict[str, pa.DataType] = {
     "settings": TEXT,
     "limit": REAL,
     "companions": TEXT,
+    "node": TEXT,
     "input_bytes": WHOLE,
     "input_mtime_ns": WHOLE,
     "output": TEXT,
@@ -102,7 +103,11 @@ SAMPLES = pa.schema(
     }
     | PROOF
 )
-PROOF_NAMES = ("path", "status", "reason", "version", "eps", "input_sha256", *PROOF)
+PROOF_NAMES = tuple(
+    name
+    for name in ("path", "status", "reason", "version", "eps", "input_sha256", *PROOF)
+    if name != "node"
+)
 REMOVED = "removed"
 LONG = ("path", "output", "input_sha256", "output_sha256")
 FSYNC_SECONDS = 1.0
@@ -188,6 +193,37 @@ def parse(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and "id" in row else None
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a run is writing a folder's ledger now."""
+    path = lock_path(folder)
+    if not path.exists():
+        return False
+    with open(path) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def take(lock: IO[str]) -> bool:
+    """Lock a file for ourselves; False where a run holds it. `is_locked` holds it for an instant,
+    so once is not enough."""
+    for _ in range(5):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that a run holds locked while it writes the ledger."""
+    return folder / ".ledger.lock"
+
+
 def last_of_each(table: pa.Table) -> list[int]:
     """Row numbers of the last row of every id, sorted by id; without those that are removed."""
     last = {name: row for row, name in enumerate(table["id"].to_pylist())}
@@ -207,12 +243,10 @@ class Ledger:
         self.folder, self.schema = folder, schema
         self.mark = {"stage": "samples" if schema is SAMPLES else "watertight"}
         folder.mkdir(parents=True, exist_ok=True)
-        self.lock = open(folder / ".ledger.lock", "w")  # noqa: SIM115 - held until close
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        self.lock = open(lock_path(folder), "w")  # noqa: SIM115 - held until close
+        if not take(self.lock):
             self.lock.close()
-            raise UsageError(f"another run is writing {folder}; wait for it or stop it") from None
+            raise UsageError(f"another run is writing {folder}; wait for it or stop it")
         if parquet_path(folder).exists():
             found = set(pq.read_schema(parquet_path(folder)).names)
             other = WATERTIGHT if schema is SAMPLES else SAMPLES

@@ -5,7 +5,6 @@ of the outputs that a folder has is refused; with --overwrite those outputs, all
 so that the folder holds one setting at any moment, also when the run is cut short.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from preprocessing.console import UsageError
 from preprocessing.running.known_eps import require_one_eps, shown
 from preprocessing.running.recording import Recorder, Stage
+from preprocessing.running.run_settings import read_record
 from preprocessing.running.tasks import Plan
 
 
@@ -48,8 +48,7 @@ def claim(
 
 def differences(plan: Plan, eps: float | None) -> str:
     """Which settings differ from those of the folder's last run, where it left them."""
-    path = plan.out / "run.json"
-    before = json.loads(path.read_text()) if path.is_file() else {}
+    before = read_record(plan.out)
     told = []
     for name, now in (("watertight", plan.watertight), ("samples", plan.samples)):
         then: dict[str, Any] = before.get(name) or {}

@@ -22,7 +22,7 @@ from preprocessing.running.deciding import Decider, Refused, Task, extremes_firs
 from preprocessing.running.ids import Entry, readable
 from preprocessing.running.one_setting import claim
 from preprocessing.running.recording import Recorder, open_stages
-from preprocessing.running.run_settings import remember
+from preprocessing.running.run_settings import RunRecord
 from preprocessing.running.runner import Item, available_cores, run
 from preprocessing.running.stages import HEAVY, prepare
 from preprocessing.running.summary import Summary
@@ -56,11 +56,14 @@ def run_plan(
             stages = open_stages(stack, plan, len(entries))
             limit_of = {"timeout": limits.timeout, "memory": memory}
             progress = Progress(len(entries), "meshes", limits.quiet)
-            recorder = Recorder(stages, version("dora-bench"), limit_of, summary, progress)
+            run_record = RunRecord(plan, limits, len(entries))
+            recorder = Recorder(
+                stages, version("dora-bench"), limit_of, summary, progress, run_record
+            )
             removed = claim(recorder, plan, eps_of, overwrite=again is None)
             if removed and not limits.quiet:
                 print(f"removed {removed} outputs of other settings", file=sys.stderr)
-            remember(plan, limits)
+            stack.enter_context(run_record.kept(summary.counts))
             warm_kernels(plan, limits.quiet)
             decider = Decider(
                 stages=stages,

@@ -16,7 +16,7 @@ from preprocessing.mesh_errors import MeshError
 from preprocessing.running.ids import Entry, former_ids, readable
 from preprocessing.running.ledger import REMOVED, SAMPLES, WATERTIGHT, Ledger
 from preprocessing.running.proof import input_facts, measure, output_paths
-from preprocessing.running.run_settings import settings_key
+from preprocessing.running.run_settings import RunRecord, settings_key
 from preprocessing.running.runner import Outcome
 from preprocessing.running.summary import Summary
 from preprocessing.running.tasks import Plan
@@ -79,9 +79,10 @@ class Recorder:
         limit_of: dict[str, float | None],
         summary: Summary,
         progress: Progress,
+        run_record: RunRecord,
     ) -> None:
         self.stages, self.version, self.limit_of = stages, version, limit_of
-        self.summary, self.progress = summary, progress
+        self.summary, self.progress, self.run_record = summary, progress, run_record
         self.path_of: dict[str, str] = {}  # of the items under way
 
     def begin(self, entry: Entry) -> None:
@@ -129,6 +130,7 @@ class Recorder:
             "peak_memory_mb": outcome.peak_memory_mb,
             "version": self.version,
             "limit": self.limit_of.get(outcome.status),
+            "node": outcome.node or None,
         }
 
     def discard(self, stage: Stage, name: str) -> None:
@@ -158,8 +160,9 @@ class Recorder:
             stage.ledger.record({**row, **facts, "output_mtime_ns": changed})
 
     def count(self, name: str, status: str, reason: str, seconds: float) -> None:
-        """Count one item and move the progress line."""
+        """Count one item, move the progress line, and tell `status` from time to time."""
         self.summary.add(name, status, reason, seconds)
+        self.run_record.note_sometimes(self.summary.counts)
         self.progress.update(note=self.note)
 
     def note(self) -> str:

@@ -1,14 +1,28 @@
-"""The settings of a folder's outputs: written beside them, read again for `ledger --retry`."""
+"""run.json: the settings of a folder's outputs, and how far the run that writes it has come.
 
+The settings are read again by `ledger --retry`, the progress by `status`.
+"""
+
+import contextlib
 import hashlib
 import json
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from preprocessing.files import atomic_write
 from preprocessing.running.tasks import Plan
 from preprocessing.settings import Limits, SampleSettings, WatertightSettings
+
+EVERY = 5.0  # seconds between two notes of the progress
+
+
+def run_path(out: Path) -> Path:
+    """Where a run keeps its settings."""
+    return out / "run.json"
 
 
 def settings_key(*settings: WatertightSettings | SampleSettings | None) -> str:
@@ -17,20 +31,59 @@ def settings_key(*settings: WatertightSettings | SampleSettings | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def remember(plan: Plan, limits: Limits) -> None:
-    """Write the settings to run.json, from which `dora-prep ledger --retry` goes on."""
-    told = {
-        "watertight": asdict(plan.watertight) if plan.watertight else None,
-        "samples": asdict(plan.samples) if plan.samples else None,
-        "limits": asdict(limits),
-        "version": version("dora-bench"),
-    }
-    atomic_write(plan.out / "run.json", json.dumps(told, indent=1) + "\n")
+class RunRecord:
+    """Writes run.json: at the start, every few seconds, and when the run ends."""
+
+    def __init__(self, plan: Plan, limits: Limits, total: int) -> None:
+        self.out, self.total, self.noted = plan.out, total, 0.0
+        self.started = time.time()
+        self.settings = {
+            "watertight": asdict(plan.watertight) if plan.watertight else None,
+            "samples": asdict(plan.samples) if plan.samples else None,
+            "limits": asdict(limits),
+            "version": version("dora-bench"),
+        }
+
+    def note(self, counts: Mapping[str, int], state: str = "running") -> None:
+        """Write now: how many items ended how. state: running, finished or stopped."""
+        self.noted = time.monotonic()
+        progress = {
+            "state": state,
+            "total": self.total,
+            "counts": dict(sorted(counts.items())),
+            "started": round(self.started, 3),
+            "updated": round(time.time(), 3),
+        }
+        text = json.dumps({**self.settings, "progress": progress}, indent=1)
+        atomic_write(run_path(self.out), text + "\n")
+
+    @contextlib.contextmanager
+    def kept(self, counts: Mapping[str, int]) -> Iterator[None]:
+        """Write at the start of a run, and how it ended."""
+        self.note(counts)
+        try:
+            yield
+        except BaseException:
+            self.note(counts, "stopped")
+            raise
+        self.note(counts, "finished")
+
+    def note_sometimes(self, counts: Mapping[str, int]) -> None:
+        """Write unless it was written a moment ago."""
+        if time.monotonic() - self.noted > EVERY:
+            self.note(counts)
+
+
+def read_record(out: Path) -> dict[str, Any]:
+    """What a folder's run.json says; empty where there is none."""
+    path = run_path(out)
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return found
 
 
 def recall(out: Path) -> tuple[Plan, Limits]:
-    """What `remember` wrote. Raises FileNotFoundError."""
-    told = json.loads((out / "run.json").read_text())
+    """The plan and limits of a folder's last run. Raises FileNotFoundError."""
+    told = json.loads(run_path(out).read_text())
     watertight, samples = told["watertight"], told["samples"]
     plan = Plan(
         out=out,

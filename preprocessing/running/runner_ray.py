@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -37,7 +38,8 @@ class Slot:
     """One worker slot: a supervisor and its child, on whatever machine Ray put it."""
 
     def __init__(self, job: Job) -> None:
-        self.supervisor = Supervisor(job)
+        node = ray.get_runtime_context().get_node_id()
+        self.supervisor = Supervisor(job, node=f"{socket.gethostname()} {node[:8]}")
 
     def ready(self) -> None:
         """Start the child. Raises RunnerError when the function cannot be had."""

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from signal import SIGKILL
 from typing import Any
@@ -52,6 +52,7 @@ class Outcome:
     status: ok, skipped, rejected, failed, crashed, timeout or memory. reason: a code or one line
     (a MeshError's reason, the exception, the signal's name, the limit). detail: message or last
     lines. seconds and peak_memory_mb (resident) are the child's. value: what the function returned.
+    node: the machine; on Ray with the start of the node's id.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Outcome:
     peak_memory_mb: float = 0.0
     value: Any = None
     detail: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,8 @@ class Child:
 class Supervisor:
     """Runs items one after another in a child, with limits; not for use by two threads at once."""
 
-    def __init__(self, job: Job, server: ForkServer | None = None) -> None:
-        self.job = job
+    def __init__(self, job: Job, server: ForkServer | None = None, node: str = "") -> None:
+        self.job, self.node = job, node or socket.gethostname()
         self.server, self.owns_server = server, server is None
         self.child: Child | None = None
         limit = None if job.memory is None else int(job.memory * 2**30)
@@ -212,7 +214,7 @@ class Supervisor:
                     continue
                 outcome = Outcome(item.id, "crashed", "SIGKILL", detail="killed from outside")
             if outcome.status in ("ok", "skipped", "rejected") or tries >= self.job.retries:
-                return outcome
+                return replace(outcome, node=self.node)
             tries += 1
 
     def attempt(self, item: Item) -> Outcome | None:
