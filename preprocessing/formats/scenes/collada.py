@@ -162,5 +162,8 @@ class Document:
         """Add a skinned geometry: where its joints hold it, whatever its own node says."""
         controller = self.library.follow(instance.get("url"), ("controller",))
         geometry, skin = skinned_geometry(controller, self.library)
+        if skin is None:
+            self.show(geometry, matrix)
+            return
         joints = joints_of(instance, self.library, self.joints)
         self.show(geometry, skin_matrix(skin, self.library, joints, matrix))

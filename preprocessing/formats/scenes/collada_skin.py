@@ -18,15 +18,32 @@ NEAR = 1e-4
 write matrices with six digits."""
 
 
-def skinned_geometry(controller: Element, library: Library) -> tuple[Element, Element]:
-    """The <geometry> and the <skin> of a controller. Raises MeshError(unreadable, skinned)."""
-    skin = controller.child("skin")
-    if skin is None:
-        raise MeshError("skinned", f"a <morph> without a skin in the COLLADA; {POSED}")
-    source = library.follow(skin.get("source"), ("geometry", "controller"))
-    if source.name == "controller":
-        raise MeshError("skinned", f"a skin over a <morph> in the COLLADA; {POSED}")
-    return source, skin
+def skinned_geometry(controller: Element, library: Library) -> tuple[Element, Element | None]:
+    """The <geometry> and the <skin> of a controller; no skin where it only morphs.
+
+    Raises MeshError(unreadable) and MeshError(skinned) for a morph whose weights are not zero.
+    """
+    skin, source = controller.child("skin"), controller
+    for _ in range(2):
+        holder = source.child("skin") or source.child("morph")
+        if holder is None:
+            raise MeshError("unreadable", "a <controller> of the COLLADA without skin or morph")
+        if holder.name == "morph":
+            refuse_shown_morph(holder, library)
+        source = library.follow(holder.get("source"), ("geometry", "controller"))
+        if source.name == "geometry":
+            return source, skin
+    raise MeshError("skinned", f"controllers over controllers in the COLLADA; {POSED}")
+
+
+def refuse_shown_morph(morph: Element, library: Library) -> None:
+    """Raise MeshError(skinned) where a target shows. Weights that are all zero change nothing."""
+    targets = morph.child("targets")
+    for given in targets.all("input") if targets else []:
+        if given.get("semantic") == "MORPH_WEIGHT":
+            source = library.follow(given.get("source"), ("source",))
+            if source_rows(source, library, ("MORPH_WEIGHT",)).any():
+                raise MeshError("skinned", f"a <morph> with weights in the COLLADA; {POSED}")
 
 
 def joints_of(instance: Element, library: Library, shown: list[Joint]) -> list[Joint]:

@@ -104,6 +104,9 @@ def skinned(
         )
         if bone is None or len(which) == 0:
             continue
+        if cluster.record.text("Mode") == "Additive":
+            what = "an additive bone in the FBX; apply the skin, or export as GLB"
+            raise MeshError("skinned", what)
         if len(weights) != len(which) or not in_range(which, len(vertices)):
             raise MeshError("unreadable", "the weights of an FBX skin do not fit its mesh")
         matrix = product(places.world(bone), bind_matrix(cluster, model, places), geometric(model))
@@ -114,7 +117,9 @@ def skinned(
     refuse_dual_quaternions(skin, matrices)
     bare = ~(total > 0)
     sums[bare], total[bare] = own.ravel(), 1.0
-    return transform_each(vertices, sums / total[:, None])
+    with np.errstate(invalid="ignore"):  # load_mesh names what is not finite
+        blend = sums / total[:, None]
+    return transform_each(vertices, blend)
 
 
 def bind_matrix(cluster: Object, model: Object, places: Placement) -> np.ndarray:

@@ -3,6 +3,7 @@
 Elements that a file holds by the million may be kept as rows of numbers in their parent.
 """
 
+import warnings
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -152,15 +153,26 @@ def numbers_of(text: str, what: str) -> np.ndarray:
 
     A comma is no white space: some exporters write it for the decimal point.
     """
-    try:
-        return np.array(text.split(), np.float64)
-    except ValueError as error:
-        raise MeshError("unreadable", f"{what}: {error}") from None
+    return parsed(text, np.float64, what)
 
 
 def indices_of(text: str, what: str) -> np.ndarray:
     """Whole numbers (N,) int64 between white space. Raises MeshError(unreadable)."""
+    return parsed(text, np.int64, what)
+
+
+def parsed(text: str, kind: type, what: str) -> np.ndarray:
+    """Numbers of a kind between white space."""
+    if not text.strip():
+        return np.empty(0, kind)
     try:
-        return np.array(text.split(), np.int64)
+        with warnings.catch_warnings():
+            # What is no number only warns here; the slow way then says which word it is.
+            warnings.simplefilter("error")
+            return np.fromstring(text, kind, sep=" ")
+    except (DeprecationWarning, ValueError):
+        pass
+    try:
+        return np.array(text.split(), kind)
     except (ValueError, OverflowError) as error:
         raise MeshError("unreadable", f"{what}: {error}") from None

@@ -147,6 +147,25 @@ def test_a_pose_in_which_joints_moved_apart_is_refused_by_name() -> None:
     assert refusal(dae(BODY, SKINNED + JOINTS.format(a="0 0 0"), more=skin)).reason == "skinned"
 
 
+def morphing(weight: float) -> str:
+    """A morph of #g towards itself."""
+    return (
+        '<library_controllers><controller id="c"><morph source="#g" method="NORMALIZED"><source '
+        'id="t"><IDREF_array id="ta" count="1">g</IDREF_array></source><source id="w"><float_array '
+        f'id="wa" count="1">{weight}</float_array><technique_common><accessor source="#wa" '
+        'count="1" stride="1"><param name="MORPH_WEIGHT" type="float"/></accessor>'
+        '</technique_common></source><targets><input semantic="MORPH_TARGET" source="#t"/><input '
+        'semantic="MORPH_WEIGHT" source="#w"/></targets></morph></controller></library_controllers>'
+    )
+
+
+def test_a_morph_that_shows_is_refused_and_one_that_does_not_is_its_base() -> None:
+    node = '<node><translate>0 0 2</translate><instance_controller url="#c"/></node>'
+    vertices, _ = read_dae(dae(BODY, node, more=morphing(0.0)))
+    assert np.allclose(vertices, CUBE.vertices + np.array([0, 0, 2]))
+    assert refusal(dae(BODY, node, more=morphing(0.5))).reason == "skinned"
+
+
 def test_the_frame_and_the_unit_stay_the_files() -> None:
     plain = read_dae(dae(BODY, SHOWN))
     for unit, up in (("0.01", "Z_UP"), ("0.0254", "X_UP")):

@@ -115,6 +115,22 @@ def test_a_few_hundred_broken_files(suffix: str) -> None:
     assert_each_is_a_mesh_or_a_reason(suffix, 300)
 
 
+def test_broken_models_inside_good_archives() -> None:
+    """A changed byte of a ZIP archive seldom gets past its checksum: change what is packed."""
+    name = "3D/3dmodel.model"
+    with zipfile.ZipFile(BytesIO(write_3mf(TREE))) as archive:
+        files = {info.filename: archive.read(info) for info in archive.infolist()}
+    for broken in mutations(files[name], 300, "inner"):
+        made = BytesIO()
+        with zipfile.ZipFile(made, "w") as archive:
+            for path, data in (files | {name: broken}).items():
+                archive.writestr(path, data)
+        try:
+            validate(*READERS[".3mf"](made.getvalue(), Path("x.3mf")))
+        except MeshError:
+            continue
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SEEDS)
 def test_ten_thousand_broken_files_in_little_memory(suffix: str) -> None:
