@@ -72,6 +72,10 @@ Simplify = Annotated[
         metavar="E", help="Decimate; the surface moves at most E eps.", show_default=False
     ),
 ]
+Tolerance = Annotated[
+    float,
+    typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off eps."),
+]
 Points = Annotated[
     int, typer.Option(min=2, help="Points in all: half uniform, up to half on salient edges.")
 ]
@@ -100,6 +104,7 @@ def watertight(
     keep_cavities: KeepCavities = False,
     close_holes: CloseHoles = None,
     simplify: Simplify = None,
+    tolerance: Tolerance = 0.05,
     seed: UnusedSeed = 0,
     workers: Workers = 0,
     executor: Executor = "auto",
@@ -128,6 +133,7 @@ def watertight(
             keep_cavities=keep_cavities,
             close_holes=close_holes,
             simplify=simplify,
+            tolerance=tolerance,
         )
     limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
     plan = Plan(out=out, watertight=solid, samples=None)
@@ -189,6 +195,7 @@ def run(
     keep_cavities: KeepCavities = False,
     close_holes: CloseHoles = None,
     simplify: Simplify = None,
+    tolerance: Tolerance = 0.05,
     points: Points = 65536,
     angle: Angle = 15.0,
     edge_spread: EdgeSpread = "length",
@@ -223,6 +230,7 @@ def run(
             keep_cavities=keep_cavities,
             close_holes=close_holes,
             simplify=simplify,
+            tolerance=tolerance,
         )
     with options_checked(format="sample_format"):
         clouds = SampleSettings(

@@ -21,6 +21,7 @@ EDGE_SPREADS = ("length", "edge")
 EXECUTORS = ("auto", "inline", "ray")
 # Bricks are numbered in int32: the largest n with n^3 < 2^31 bricks an axis.
 FINEST = 1290 * BRICK
+LEAST_TOLERANCE = 0.005  # finer chords would be slivers beside the cells
 TABLE_BYTES = 12  # a brick of the whole grid, occupied or not: three int32 tables
 
 
@@ -78,8 +79,8 @@ class WatertightSettings:
     """What `make_watertight` is asked for, in the normalised frame, and the format of the file.
 
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
-    openings to close. simplify: deviation that decimation may add, as a share of eps. Raises
-    SettingsError.
+    openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
+    share of eps that the middle of an edge may be off eps. Raises SettingsError.
     """
 
     eps: float
@@ -89,6 +90,7 @@ class WatertightSettings:
     keep_cavities: bool = False
     close_holes: float | None = None
     simplify: float | None = None
+    tolerance: float = 0.05
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)
@@ -102,6 +104,12 @@ class WatertightSettings:
             raise SettingsError(name, "works with the method offset alone")
         if self.close_holes:
             self.check_holes(self.close_holes)
+        if not LEAST_TOLERANCE <= self.tolerance <= 1:
+            raise SettingsError(
+                "tolerance",
+                f"{self.tolerance:g}: a share of eps from {LEAST_TOLERANCE} to 1; 1 "
+                "for a mesh that is right at its vertices alone",
+            )
         if self.simplify is not None and self.simplify < 0:
             raise SettingsError("simplify", f"is a share of eps, 0 or more, not {self.simplify:g}")
         self.check_packages()

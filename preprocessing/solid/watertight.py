@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -42,35 +43,23 @@ class Watertight:
 
 
 def make_watertight(
-    mesh: MeshLike,
-    eps: float = 2 / 256,
-    resolution: int | None = None,
-    method: str = "offset",
-    keep_cavities: bool = False,
-    close_holes: float | None = None,
-    simplify: float | None = None,
+    mesh: MeshLike, eps: float = 2 / 256, resolution: int | None = None, **options: Any
 ) -> Watertight:
     """The closed surface at distance eps round a mesh, with every outer component.
 
     mesh: any mesh, in any form that `as_mesh` takes. eps: offset in the normalised frame.
-    resolution: cells per axis, by default round(2 / eps). method: `offset`, or a peer, `alpha-wrap`
-    (pymeshlab) or `manifold` (point-cloud-utils, whose surface lies near the input, not eps from
-    it). keep_cavities: voids that the input bounds as cavities stay (shells.py). close_holes:
-    radius, normalised frame, of the openings to close (holes.py). simplify: decimate, with at most
-    simplify * eps of deviation (simplify.py).
+    resolution: cells per axis, by default round(2 / eps). options, as of WatertightSettings: method: `offset`, or a peer, `alpha-wrap` (pymeshlab) or
+    `manifold` (point-cloud-utils, whose surface lies near the input, not eps from it).
+    keep_cavities: voids that the input bounds as cavities stay (shells.py). close_holes: radius,
+    normalised frame, of the openings to close (holes.py). simplify: decimate, with at most
+    simplify * eps of deviation (simplify.py). tolerance: share of eps that the middle of an edge
+    may be off (remeshing.py).
 
     Raises MeshError for a mesh that cannot be used, MeshError(memory) when the grid would not fit
-    in memory, ValueError for settings that cannot work, WatertightError when the result fails its
-    audit.
+    in memory, ValueError for settings that cannot work, TypeError for an unknown option,
+    WatertightError when the result fails its audit.
     """
-    settings = WatertightSettings(
-        eps=eps,
-        resolution=resolution or 0,
-        method=method,
-        keep_cavities=keep_cavities,
-        close_holes=close_holes,
-        simplify=simplify,
-    )
+    settings = WatertightSettings(eps=eps, resolution=resolution or 0, **options)
     return solidify(as_mesh(mesh), settings)
 
 
@@ -80,17 +69,17 @@ def solidify(mesh: Mesh, settings: WatertightSettings) -> Watertight:
     normalised, transform = normalise(mesh)
     announce_compilation(triangle_records)
     if settings.method == "offset":
-        solid, error = offset_solid(
-            normalised, eps, settings.resolution, settings.keep_cavities, settings.close_holes
-        )
+        solid, error, touching = offset_solid(normalised, settings)
     else:
         solid = peer_solid(normalised, settings)
+    shape = topology(solid)
     if settings.simplify:
         solid = simplify_mesh(solid, settings.simplify * eps)
+        shape = topology(solid)
     if settings.simplify or settings.method != "offset":
         error = surface_error(solid, partial(unsigned_distance, normalised), eps)
-    shape = topology(solid)
-    audit = asdict(shape) | asdict(contacts(solid, shape.watertight)) | asdict(error)
+        touching = contacts(solid, shape.watertight)
+    audit = asdict(shape) | asdict(touching) | asdict(error)
     _check(audit)
     return Watertight(solid, transform, audit, eps, settings.resolution, settings.method)
 

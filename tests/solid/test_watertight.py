@@ -13,11 +13,16 @@ from plain_offset import plain_distance
 from preprocessing.distance.queries import unsigned_distance
 from preprocessing.mesh import Mesh, MeshError, load_mesh, normalise, save_mesh
 from preprocessing.points.edges import salient_edges
-from preprocessing.settings import default_resolution, parse_eps, smallest_resolution
+from preprocessing.settings import (
+    WatertightSettings,
+    default_resolution,
+    parse_eps,
+    smallest_resolution,
+)
 from preprocessing.shapes import box, cup, cylinder, random_rotation, sheet, sphere, torus
 from preprocessing.solid.audit import topology
 from preprocessing.solid.bricks import spacing
-from preprocessing.solid.offset_surface import CLEARANCE, REACH, offset_surface
+from preprocessing.solid.offset_surface import CLEARANCE, REACH, marching_surface
 from preprocessing.solid.projection_kernels import folded_faces
 from preprocessing.solid.watertight import (
     WatertightError,
@@ -178,7 +183,7 @@ def test_nothing_is_folded() -> None:
     cover = triangle_bricks(mesh, 64, REACH * (EPS + spacing(64)))
     field = offset_field(cover, EPS)
     before = outer_shells(extract_surface(field, clearance=CLEARANCE), field)
-    after, _ = offset_surface(mesh, EPS, 64)
+    after = marching_surface(mesh, WatertightSettings(eps=EPS))[0]
     np.testing.assert_array_equal(before.faces, after.faces)
     assert not folded_faces(before.vertices, after.vertices, after.faces, 0.0).any()
 
@@ -259,18 +264,21 @@ def test_units_and_place_do_not_matter(scale: float, shift: float) -> None:
 
 
 def test_order_and_orientation_of_the_faces_do_not_matter() -> None:
-    mesh = cup().mesh
+    mesh, _ = normalise(cup().mesh)
     order = np.random.default_rng(0).permutation(len(mesh.faces))
-    other = make_watertight(Mesh(mesh.vertices, mesh.faces[order]), EPS)
-    turned = make_watertight(Mesh(mesh.vertices, mesh.faces[:, ::-1]), EPS)
-    doubled = make_watertight(Mesh(mesh.vertices, np.tile(mesh.faces, (3, 1))), EPS)
-    plain = make_watertight(mesh, EPS)
-    for variant in (other, turned, doubled):
-        np.testing.assert_array_equal(variant.mesh.faces, plain.mesh.faces)
+    settings = WatertightSettings(eps=EPS)
+    plain, audit = marching_surface(mesh, settings)[0], make_watertight(mesh, EPS).audit
+    for faces in (mesh.faces[order], mesh.faces[:, ::-1], np.tile(mesh.faces, (3, 1))):
+        variant = Mesh(mesh.vertices, faces)
+        surface = marching_surface(variant, settings)[0]
+        np.testing.assert_array_equal(surface.faces, plain.faces)
         # Where two triangles are equally near, either may guide a vertex.
-        moved = np.abs(variant.mesh.vertices - plain.mesh.vertices).max(axis=1)
+        moved = np.abs(surface.vertices - plain.vertices).max(axis=1)
         assert (moved > 1e-6).mean() < 1e-3
         assert moved.max() < 0.01 * EPS
+        found = make_watertight(variant, EPS).audit
+        assert found["volume"] == pytest.approx(audit["volume"], rel=1e-5)
+        assert found["faces"] == pytest.approx(audit["faces"], rel=1e-3)
 
 
 def test_thread_count_changes_no_byte() -> None:

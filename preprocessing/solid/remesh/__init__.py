@@ -1,0 +1,1 @@
+"""A better triangulation of an offset surface: chords near the offset, no slivers."""

@@ -1,0 +1,218 @@
+"""Kernels that ask how far a chord is from distance eps, and where on the offset it should go.
+
+`near` is (lookup, offsets, triangles, records, eps, step): the triangles of each brick of a cover
+(offset_field.py) and two lengths.
+"""
+
+import math
+
+import numba as nb
+import numpy as np
+
+from preprocessing.frame import HALF_WIDTH
+from preprocessing.solid.crossing_kernels import LATTICE
+from preprocessing.solid.projection_kernels import box_distance, nearest, nearest_on_triangle
+from preprocessing.solid.remesh.halfedge_edit_kernels import start
+
+ROUNDS = 8
+SETTLED = 1e-9  # of eps
+# Two sheets whose normals differ by less (sine squared) have no crease worth finding: 11 degrees.
+PARALLEL = 0.04
+# A new vertex keeps this share of the edge away from its ends.
+ENDS = 0.08
+
+
+@nb.njit(cache=True)
+def offset_at(near, x, y, z):  # type: ignore[no-untyped-def]
+    """Distance to the input and its unit gradient (zero on the input and beyond the cut)."""
+    lookup, offsets, triangles, records, eps, step = near
+    n = lookup.shape[0]
+    width = 8.0 * step
+    i = min(max(int((x + HALF_WIDTH) / width), 0), n - 1)
+    j = min(max(int((y + HALF_WIDTH) / width), 0), n - 1)
+    k = min(max(int((z + HALF_WIDTH) / width), 0), n - 1)
+    b = lookup[i, j, k]
+    limit = eps + 2.0 * step
+    if b < 0:
+        return limit, 0.0, 0.0, 0.0
+    listed = triangles[offsets[b] : offsets[b + 1]]
+    best, dx, dy, dz = nearest(records, listed, listed.shape[0], x, y, z, limit * limit)
+    d = math.sqrt(best)
+    if d == 0.0 or d == limit:
+        return d, 0.0, 0.0, 0.0
+    return d, dx / d, dy / d, dz / d
+
+
+@nb.njit(cache=True)
+def is_near(near, x, y, z, tolerance):  # type: ignore[no-untyped-def]
+    """Whether a point is at distance eps within a share of it; most that are not are soon known."""
+    lookup, offsets, triangles, records, eps, step = near
+    n = lookup.shape[0]
+    width = 8.0 * step
+    i = min(max(int((x + HALF_WIDTH) / width), 0), n - 1)
+    j = min(max(int((y + HALF_WIDTH) / width), 0), n - 1)
+    k = min(max(int((z + HALF_WIDTH) / width), 0), n - 1)
+    b = lookup[i, j, k]
+    if b < 0:
+        return False
+    least = max(0.0, (1.0 - tolerance) * eps) ** 2
+    most = ((1.0 + tolerance) * eps) ** 2
+    found = False
+    for pair in range(offsets[b], offsets[b + 1]):
+        r = records[triangles[pair]]
+        if box_distance(r, x, y, z) <= most:
+            d = nearest_on_triangle(r, x, y, z)[0]
+            if d < least:
+                return False
+            if d <= most:
+                found = True
+                # From here on only what is too near matters.
+                most = least
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def gradients(near, points):  # type: ignore[no-untyped-def]
+    """Distance (P,) of points (P,3) to the input and its unit gradient (P,3)."""
+    found = np.empty(points.shape[0], np.float64)
+    gradient = np.empty((points.shape[0], 3), np.float64)
+    for p in nb.prange(points.shape[0]):
+        found[p], gradient[p, 0], gradient[p, 1], gradient[p, 2] = offset_at(
+            near, points[p, 0], points[p, 1], points[p, 2]
+        )
+    return found, gradient
+
+
+@nb.njit(cache=True)
+def settle(near, x, y, z):  # type: ignore[no-untyped-def]
+    """Walk along the gradient to distance eps: (x, y, z, gradient, relative error left)."""
+    eps, step = near[4], near[5]
+    ox, oy, oz = x, y, z
+    d, gx, gy, gz = offset_at(near, x, y, z)
+    for _ in range(ROUNDS):
+        if abs(d - eps) <= SETTLED * eps or (gx == 0.0 and gy == 0.0 and gz == 0.0):
+            break
+        x, y, z = x + (eps - d) * gx, y + (eps - d) * gy, z + (eps - d) * gz
+        if (x - ox) ** 2 + (y - oy) ** 2 + (z - oz) ** 2 > step * step:
+            return ox, oy, oz, gx, gy, gz, 1.0
+        d, gx, gy, gz = offset_at(near, x, y, z)
+    return x, y, z, gx, gy, gz, abs(d - eps) / eps
+
+
+@nb.njit(inline="always")
+def on_lattice(x):  # type: ignore[no-untyped-def]
+    """The nearest multiple of 2^-23 (crossings.py)."""
+    return np.rint(x * LATTICE) / LATTICE
+
+
+@nb.njit(cache=True)
+def on_planes(m, p, g, q, h):  # type: ignore[no-untyped-def]
+    """The point nearest to m (3,) in the planes through p and q with unit normals g and h.
+
+    Returns (x, y, z, whether the planes cross).
+    """
+    c = g[0] * h[0] + g[1] * h[1] + g[2] * h[2]
+    left = 1.0 - c * c
+    if left < PARALLEL:
+        return m[0], m[1], m[2], False
+    r = g[0] * (p[0] - m[0]) + g[1] * (p[1] - m[1]) + g[2] * (p[2] - m[2])
+    s = h[0] * (q[0] - m[0]) + h[1] * (q[1] - m[1]) + h[2] * (q[2] - m[2])
+    a, b = (r - c * s) / left, (s - c * r) / left
+    return m[0] + a * g[0] + b * h[0], m[1] + a * g[1] + b * h[1], m[2] + a * g[2] + b * h[2], True
+
+
+@nb.njit(cache=True)
+def crease_point(near, p, g, q, h):  # type: ignore[no-untyped-def]
+    """Where the offset sheets at p and q (normals g and h) meet between them.
+
+    The tangent planes' common point nearest to the middle, then the same with points of the two
+    sheets ever nearer to it. Returns (x, y, z, whether found).
+    """
+    one, two = p.copy(), q.copy()
+    n, o = g.copy(), h.copy()
+    m = 0.5 * (p + q)
+    x, y, z, found = on_planes(m, one, n, two, o)
+    for turn in range(2):
+        if not found:
+            return x, y, z, False
+        share = 0.3 if turn == 0 else 0.1
+        for k in range(2):
+            at, normal = (one, n) if k == 0 else (two, o)
+            sx, sy, sz, ux, uy, uz, error = settle(
+                near,
+                x + share * (at[0] - x),
+                y + share * (at[1] - y),
+                z + share * (at[2] - z),
+            )
+            # A third sheet between, or the other one: its plane says nothing about this one.
+            if error < 1e-3 and ux * normal[0] + uy * normal[1] + uz * normal[2] > 0.7:
+                at[0], at[1], at[2] = sx, sy, sz
+                normal[0], normal[1], normal[2] = ux, uy, uz
+        x, y, z, found = on_planes(m, one, n, two, o)
+    return x, y, z, found
+
+
+@nb.njit(cache=True)
+def better_middle(near, p, g, q, h, deviation):  # type: ignore[no-untyped-def]
+    """A point of the offset for the chord pq (normals g, h) that is off by `deviation`.
+
+    A chord in the open cuts a crease, one inside cuts an arc. Returns (x, y, z, gradient, found).
+    """
+    mx, my, mz = 0.5 * (p[0] + q[0]), 0.5 * (p[1] + q[1]), 0.5 * (p[2] + q[2])
+    if deviation > 0.0:
+        x, y, z, found = crease_point(near, p, g, q, h)
+        if found:
+            mx, my, mz = x, y, z
+    x, y, z, gx, gy, gz, error = settle(near, mx, my, mz)
+    ex, ey, ez = q[0] - p[0], q[1] - p[1], q[2] - p[2]
+    long = ex * ex + ey * ey + ez * ez
+    along = (x - p[0]) * ex + (y - p[1]) * ey + (z - p[2]) * ez
+    away = (x - p[0]) ** 2 + (y - p[1]) ** 2 + (z - p[2]) ** 2 - along * along / long
+    found = error < 1e-6 and ENDS * long < along < (1.0 - ENDS) * long and away < long
+    return on_lattice(x), on_lattice(y), on_lattice(z), gx, gy, gz, found
+
+
+@nb.njit(parallel=True, cache=True)
+def judge_edges(near, vertices, gradient, faces, mates, frozen, limits):  # type: ignore[no-untyped-def]
+    """How far the middles of edges are from eps, in eps, float32 (3F,): 0 where within limits.
+
+    One half-edge of each pair is judged, where no end is in frozen (V,).
+    limits: (share of eps, cosine between normals above which a chord need not be asked).
+    """
+    found = np.zeros(3 * faces.shape[0], np.float32)
+    eps = near[4]
+    for h in nb.prange(3 * faces.shape[0]):
+        if faces[h // 3, 0] < 0 or mates[h] < h:
+            continue
+        a, b = start(faces, h), start(faces, mates[h])
+        if frozen[a] or frozen[b]:
+            continue
+        cosine = (
+            gradient[a, 0] * gradient[b, 0]
+            + gradient[a, 1] * gradient[b, 1]
+            + gradient[a, 2] * gradient[b, 2]
+        )
+        if cosine > limits[1]:
+            continue
+        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        x, y, z = x + vertices[b, 0], y + vertices[b, 1], z + vertices[b, 2]
+        d = offset_at(near, 0.5 * x, 0.5 * y, 0.5 * z)[0]
+        if abs(d - eps) > limits[0] * eps:
+            found[h] = (d - eps) / eps
+    return found
+
+
+@nb.njit(parallel=True, cache=True)
+def new_points(near, vertices, gradient, faces, mates, chosen, deviation):  # type: ignore[no-untyped-def]
+    """Where the chosen half-edges (K,) should bend: points (K,3), gradients (K,3), found (K,)."""
+    points = np.empty((chosen.shape[0], 3), np.float64)
+    normals = np.empty((chosen.shape[0], 3), np.float64)
+    found = np.zeros(chosen.shape[0], np.bool_)
+    for c in nb.prange(chosen.shape[0]):
+        a, b = start(faces, chosen[c]), start(faces, mates[chosen[c]])
+        p = points[c]
+        n = normals[c]
+        p[0], p[1], p[2], n[0], n[1], n[2], found[c] = better_middle(
+            near, vertices[a], gradient[a], vertices[b], gradient[b], deviation[c]
+        )
+    return points, normals, found

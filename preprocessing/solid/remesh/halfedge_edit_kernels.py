@@ -1,0 +1,186 @@
+"""Kernels that change a closed manifold triangle mesh in place: flip, collapse and split an edge.
+
+Half-edge h = 3 f + k runs from corner k of face f to corner k + 1; mates[h] runs back. leaving[v]
+is some half-edge that starts at v. A face that is gone has -1 for its first corner.
+"""
+
+import numba as nb
+import numpy as np
+
+MOST_SPOKES = 64
+
+
+@nb.njit(inline="always")
+def after(h):  # type: ignore[no-untyped-def]
+    """The next half-edge of the face."""
+    return h + 1 if h % 3 < 2 else h - 2
+
+
+@nb.njit(inline="always")
+def before(h):  # type: ignore[no-untyped-def]
+    """The half-edge before in the face."""
+    return h - 1 if h % 3 > 0 else h + 2
+
+
+@nb.njit(inline="always")
+def start(faces, h):  # type: ignore[no-untyped-def]
+    """The vertex that a half-edge starts at."""
+    return faces[h // 3, h % 3]
+
+
+@nb.njit(cache=True)
+def leaving_halves(faces, count):  # type: ignore[no-untyped-def]
+    """Some half-edge that starts at each vertex, int32 (count,), -1 for none."""
+    leaving = np.full(count, -1, np.int32)
+    for f in range(faces.shape[0]):
+        for k in range(3):
+            leaving[faces[f, k]] = 3 * f + k
+    return leaving
+
+
+@nb.njit(cache=True)
+def spokes(mates, first, around):  # type: ignore[no-untyped-def]
+    """Half-edges that leave the vertex that `first` leaves; how many, 0 for too many."""
+    count = 0
+    h = first
+    while True:
+        if count == around.shape[0]:
+            return 0
+        around[count] = h
+        count += 1
+        h = mates[before(h)]
+        if h == first:
+            return count
+
+
+@nb.njit(inline="always")
+def _pair(mates, g, h):  # type: ignore[no-untyped-def]
+    mates[g] = h
+    mates[h] = g
+
+
+@nb.njit(cache=True)
+def joined(faces, mates, leaving, a, b):  # type: ignore[no-untyped-def]
+    """Whether an edge joins vertices a and b."""
+    first = leaving[a]
+    h = first
+    while True:
+        if start(faces, after(h)) == b:
+            return True
+        h = mates[before(h)]
+        if h == first:
+            return False
+
+
+@nb.njit(cache=True)
+def flip(faces, mates, leaving, h):  # type: ignore[no-untyped-def]
+    """Turn edge ab with tips c and d into edge cd; the caller knows that no edge joins these."""
+    g = mates[h]
+    f, e = h // 3, g // 3
+    a, b = start(faces, h), start(faces, g)
+    c, d = start(faces, before(h)), start(faces, before(g))
+    bc, ca = mates[after(h)], mates[before(h)]
+    ad, db = mates[after(g)], mates[before(g)]
+    faces[f, 0], faces[f, 1], faces[f, 2] = a, d, c
+    faces[e, 0], faces[e, 1], faces[e, 2] = b, c, d
+    _pair(mates, 3 * f, ad)
+    _pair(mates, 3 * f + 1, 3 * e + 1)
+    _pair(mates, 3 * f + 2, ca)
+    _pair(mates, 3 * e, bc)
+    _pair(mates, 3 * e + 2, db)
+    leaving[a], leaving[d], leaving[c], leaving[b] = 3 * f, 3 * f + 1, 3 * f + 2, 3 * e
+
+
+@nb.njit(cache=True)
+def may_collapse(faces, mates, h, ring, other):  # type: ignore[no-untyped-def]
+    """Whether edge ab may vanish: a and b have two neighbours in common, its tips, and no more.
+
+    Fills ring with the half-edges leaving a and other with those leaving b; returns how many each,
+    (0, 0) for no.
+    """
+    g = mates[h]
+    count, more = spokes(mates, h, ring), spokes(mates, g, other)
+    if count < 3 or more < 3 or count + more < 7:
+        return 0, 0
+    common = 0
+    for i in range(count):
+        x = start(faces, after(ring[i]))
+        for j in range(more):
+            if start(faces, after(other[j])) == x:
+                common += 1
+    if common != 2:
+        return 0, 0
+    # A tip with three faces would be left with two.
+    for tip in (before(h), before(g)):
+        if mates[before(mates[before(mates[before(tip)])])] == tip:
+            return 0, 0
+    return count, more
+
+
+@nb.njit(cache=True)
+def collapse(faces, mates, leaving, h, ring, count):  # type: ignore[no-untyped-def]
+    """Merge the start of h into its end; ring are the `count` half-edges leaving the start."""
+    g = mates[h]
+    f, e = h // 3, g // 3
+    a, b = start(faces, h), start(faces, g)
+    c, d = start(faces, before(h)), start(faces, before(g))
+    for i in range(count):
+        faces[ring[i] // 3, ring[i] % 3] = b
+    bc, ca = mates[after(h)], mates[before(h)]
+    ad, db = mates[after(g)], mates[before(g)]
+    _pair(mates, bc, ca)
+    _pair(mates, ad, db)
+    faces[f, 0] = faces[e, 0] = -1
+    leaving[a] = -1
+    leaving[c], leaving[d], leaving[b] = bc, ad, ca
+
+
+@nb.njit(cache=True)
+def split(faces, mates, leaving, h, v, count):  # type: ignore[no-untyped-def]
+    """Put vertex v on edge ab; the two new faces are rows `count` and `count` + 1."""
+    g = mates[h]
+    f, e = h // 3, g // 3
+    a, b = start(faces, h), start(faces, g)
+    c, d = start(faces, before(h)), start(faces, before(g))
+    bc, ca = mates[after(h)], mates[before(h)]
+    ad, db = mates[after(g)], mates[before(g)]
+    x, y = count, count + 1
+    faces[f, 0], faces[f, 1], faces[f, 2] = a, v, c
+    faces[x, 0], faces[x, 1], faces[x, 2] = v, b, c
+    faces[e, 0], faces[e, 1], faces[e, 2] = v, a, d
+    faces[y, 0], faces[y, 1], faces[y, 2] = b, v, d
+    _pair(mates, 3 * f, 3 * e)
+    _pair(mates, 3 * x, 3 * y)
+    _pair(mates, 3 * f + 1, 3 * x + 2)
+    _pair(mates, 3 * e + 2, 3 * y + 1)
+    _pair(mates, 3 * f + 2, ca)
+    _pair(mates, 3 * x + 1, bc)
+    _pair(mates, 3 * e + 1, ad)
+    _pair(mates, 3 * y + 2, db)
+    leaving[a], leaving[b], leaving[v] = 3 * f, 3 * y, 3 * f + 1
+    leaving[c], leaving[d] = 3 * f + 2, 3 * e + 2
+
+
+@nb.njit(cache=True)
+def compact(faces, count, vertices):  # type: ignore[no-untyped-def]
+    """Faces int32 and vertices that are left, and the old row of each vertex, int32."""
+    new = np.full(vertices, -1, np.int32)
+    old = np.empty(vertices, np.int32)
+    kept = np.empty((count, 3), np.int32)
+    total = 0
+    for f in range(count):
+        if faces[f, 0] >= 0:
+            for k in range(3):
+                kept[total, k] = faces[f, k]
+                new[faces[f, k]] = 0
+            total += 1
+    used = 0
+    for v in range(vertices):
+        if new[v] == 0:
+            new[v] = used
+            old[used] = v
+            used += 1
+    for f in range(total):
+        for k in range(3):
+            kept[f, k] = new[kept[f, k]]
+    return kept[:total].copy(), old[:used].copy()
