@@ -332,9 +332,9 @@ def _flip_nearer(near, v, gradient, faces, mates, leaving, h):  # type: ignore[n
 def bend(near, mesh, origin, bends, counts, ticks):  # type: ignore[no-untyped-def]
     """Split half-edges at new points; bends: half-edges (K,), points (K,3), gradients (K,3).
 
-    mesh: (v, gradient, faces, mates, leaving). counts: the rows of faces and of v that are used, (2,) int64, and get more. origin (V,) names an
-    old vertex near each; ticks as of tidy. Where a split would turn a face over, the edge is
-    flipped if that helps.
+    mesh: (v, gradient, faces, mates, leaving). origin (V,) names an old vertex near each. counts:
+    the rows of faces and of v that are used, (2,) int64, and get more. ticks as of tidy. Where a
+    split would turn a face over, the edge is flipped if that helps.
     """
     v, gradient, faces, mates, leaving = mesh
     chosen, points, normals = bends
