@@ -48,12 +48,12 @@ def make_watertight(
     """The closed surface at distance eps round a mesh, with every outer component.
 
     mesh: any mesh, in any form that `as_mesh` takes. eps: offset in the normalised frame.
-    resolution: cells per axis, by default round(2 / eps). options, as of WatertightSettings: method: `offset`, or a peer, `alpha-wrap` (pymeshlab) or
-    `manifold` (point-cloud-utils, whose surface lies near the input, not eps from it).
-    keep_cavities: voids that the input bounds as cavities stay (shells.py). close_holes: radius,
-    normalised frame, of the openings to close (holes.py). simplify: decimate, with at most
-    simplify * eps of deviation (simplify.py). tolerance: share of eps that the middle of an edge
-    may be off (remeshing.py).
+    resolution: cells per axis, by default round(2 / eps). options, as of WatertightSettings:
+    method: `offset`, or a peer, `alpha-wrap` (pymeshlab) or `manifold` (point-cloud-utils, whose
+    surface lies near the input, not eps from it). keep_cavities: voids that the input bounds as
+    cavities stay (shells.py). close_holes: radius, normalised frame, of the openings to close
+    (holes.py). simplify: decimate, with at most simplify * eps of deviation (simplify.py).
+    tolerance: share of eps that the middle of an edge may be off (remesh/).
 
     Raises MeshError for a mesh that cannot be used, MeshError(memory) when the grid would not fit
     in memory, ValueError for settings that cannot work, TypeError for an unknown option,
