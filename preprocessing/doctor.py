@@ -4,6 +4,7 @@ import ctypes
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -29,6 +30,15 @@ SHARED_LIBRARIES = {
 """What Open3D's and pymeshlab's wheels expect from the system -> the Debian or Ubuntu package."""
 
 
+WITHOUT = {
+    "pymeshlab": ".3ds and .ctm, no --simplify, no --method alpha-wrap, no mini-suite",
+    "point-cloud-utils": "--method manifold",
+    "ray": "--executor ray",
+    "torch": "dora-vae, and no checkpoint in dora-bench eval",
+}
+"""What is lost without a package that not everything needs."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing looked at. `mend` is the command or step that puts it right; empty when ok."""
@@ -42,6 +52,7 @@ class Check:
 def checks(start_ray: bool = False) -> list[Check]:
     """Look at everything. `start_ray` also starts and stops a local Ray, which takes seconds."""
     found = [
+        check_system(),
         check_python(),
         *check_packages(),
         check_cores(),
@@ -49,6 +60,7 @@ def checks(start_ray: bool = False) -> list[Check]:
         check_shared_memory(),
         *(check_shared_library(name, package) for name, package in SHARED_LIBRARIES.items()),
         *(check_import(name) for name in ("open3d", "pymeshlab")),
+        check_cuda(),
         check_numba_cache(),
         check_disk(Path.cwd()),
     ]
@@ -57,10 +69,21 @@ def checks(start_ray: bool = False) -> list[Check]:
     return found
 
 
+def check_system() -> Check:
+    """Linux is what this is made and tested for; elsewhere the inline executor does what it can."""
+    if sys.platform == "linux":
+        return Check("system", True, platform.platform())
+    lost = (
+        "made for Linux. Here --executor inline works with limits by polling alone, a hung child "
+        "outlives a killed driver, and peak memory is the child's, not the item's"
+    )
+    return Check("system", False, f"{platform.platform()}: {lost}", "use Linux, or a container")
+
+
 def check_python() -> Check:
-    """Python 3.11 or 3.12: Open3D has wheels for no later one."""
+    """Python 3.11 to 3.14, which pyproject.toml allows; tested up to 3.13."""
     version = sys.version_info
-    ok = (3, 11) <= version[:2] <= (3, 12)
+    ok = (3, 11) <= version[:2] <= (3, 14)
     mend = "" if ok else "create the environment anew: python3.11 -m venv .venv"
     return Check("python", ok, ".".join(str(part) for part in version[:3]), mend)
 
@@ -82,7 +105,9 @@ def check_packages() -> list[Check]:
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            found.append(Check(requirement.name, False, "not installed", mend))
+            lost = WITHOUT.get(requirement.name, "")
+            detail = f"not installed: without it no {lost}" if lost else "not installed"
+            found.append(Check(requirement.name, False, detail, mend))
             continue
         ok = requirement.specifier.contains(version, prereleases=True)
         detail = version if ok else f"{version}, but {requirement.specifier} is needed"
@@ -181,30 +206,80 @@ def check_disk(folder: Path) -> Check:
     return Check("disk", ok, f"{free / GIB:.1f} GiB free at {folder}", mend)
 
 
+def check_cuda() -> Check:
+    """Which devices torch can use; a driver whose devices it cannot use is a lack."""
+    if importlib.util.find_spec("torch") is None:
+        return Check("cuda", True, "torch is not installed")
+    code = (
+        "import torch\n"
+        "names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]\n"
+        "print(torch.__version__, torch.version.cuda or 'none', *names, sep='\\n')"
+    )
+    try:
+        done = run_python(code, timeout=120)
+    except subprocess.TimeoutExpired:
+        return Check("cuda", False, "torch gave no answer in 120 s", "look at the driver's state")
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Check("cuda", False, last, "pip install --force-reinstall torch")
+    version, build, *devices = done.stdout.splitlines()
+    if devices:
+        return Check("cuda", True, f"{', '.join(devices)}; torch {version}, CUDA {build}")
+    driver = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+    if not driver:
+        return Check("cuda", True, f"no NVIDIA driver; torch {version} computes on the CPU")
+    if build == "none":
+        mend = "pip install --force-reinstall torch (the plain index has the build with CUDA)"
+        detail = f"there is an NVIDIA driver, but torch {version} is a build without CUDA"
+        return Check("cuda", False, detail, mend)
+    detail = f"there is an NVIDIA driver, but torch {version}, CUDA {build}, finds no device"
+    return Check("cuda", False, detail, "compare with what nvidia-smi says of driver and devices")
+
+
 def check_ray() -> Check:
-    """Start a local Ray with one worker, run a task, stop it; the seconds are in the detail."""
+    """Start a Ray of our own with one worker, run a task, stop it; other clusters are let be."""
+    if importlib.util.find_spec("ray") is None:
+        return Check("ray", False, "not installed: without it no --executor ray", "pip install ray")
     code = (
         "import ray\n"
-        "ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)\n"
+        "ray.init('local', num_cpus=1, include_dashboard=False, log_to_driver=False,"
+        f" object_store_memory={100 * 2**20})\n"
         "assert ray.get(ray.remote(lambda: 7).remote()) == 7\n"
         "ray.shutdown()"
     )
-    started = time.monotonic()
+    other, started = other_ray(), time.monotonic()
     try:
         done = run_python(code, timeout=180)
     except subprocess.TimeoutExpired:
         return Check("ray", False, "did not start in 180 s", "run with --executor inline")
     seconds = time.monotonic() - started
     if done.returncode == 0:
-        return Check("ray", True, f"starts, runs a task and stops in {seconds:.1f} s")
+        return Check("ray", True, f"starts, runs a task and stops in {seconds:.1f} s{other}")
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    return Check("ray", False, last, "run with --executor inline, or: ray stop --force")
+    return Check("ray", False, last, "run with --executor inline")
+
+
+def other_ray() -> str:
+    """Words on a cluster that commands would join, or one that runs here beside; else nothing."""
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        return f"; RAY_ADDRESS is set, so commands join the cluster at {address}"
+    current = Path(tempfile.gettempdir()) / "ray/ray_current_cluster"
+    if current.is_file():
+        return f"; another cluster runs at {current.read_text().strip()} (--ray-address joins it)"
+    return ""
 
 
 def run_python(code: str, timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter; raises subprocess.TimeoutExpired."""
+    """Run code in a fresh interpreter, RAY_ADDRESS unset; raises subprocess.TimeoutExpired."""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=environment,
     )
 
 

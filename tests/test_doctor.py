@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,69 @@ def test_a_package_that_is_not_there_or_dies_on_import(tmp_path, monkeypatch) ->
     assert doctor.check_import("lacking").mend == "sudo apt-get install -y libusb-1.0-0"
 
 
+def fake_torch(folder: Path, monkeypatch: pytest.MonkeyPatch, cuda: str, devices: list) -> None:
+    """A torch that says what these say, in this process and in the doctor's."""
+    (folder / "torch.py").write_text(
+        f"__version__ = '9.9'\nclass version: cuda = {cuda!r} or None\n"
+        f"class cuda:\n    device_count = staticmethod(lambda: {len(devices)})\n"
+        f"    get_device_name = staticmethod({devices!r}.__getitem__)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "devices", "ok", "words"),
+    [
+        (True, "13.0", ["H100", "H100"], True, "H100, H100; torch 9.9, CUDA 13.0"),
+        (True, "", [], False, "a build without CUDA"),
+        (True, "13.0", [], False, "finds no device"),
+        (False, "13.0", [], True, "no NVIDIA driver; torch 9.9 computes on the CPU"),
+    ],
+)
+def test_what_cuda_there_is(
+    tmp_path, monkeypatch, driver: bool, cuda: str, devices: list, ok: bool, words: str
+) -> None:
+    fake_torch(tmp_path, monkeypatch, cuda, devices)
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: "/usr/bin/nvidia-smi" if driver else None)
+    check = doctor.check_cuda()
+    assert (check.ok, bool(check.mend)) == (ok, not ok)
+    if driver or not doctor.Path("/proc/driver/nvidia/version").exists():
+        assert words in check.detail
+
+
+def test_a_package_that_only_some_things_need_says_what_is_lost(monkeypatch) -> None:
+    looked_up = doctor.importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in ("pymeshlab", "ray"):
+            raise doctor.importlib.metadata.PackageNotFoundError(name)
+        return looked_up(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+    lacking = {check.name: check for check in doctor.check_packages() if not check.ok}
+    assert "alpha-wrap" in lacking["pymeshlab"].detail
+    assert "--executor ray" in lacking["ray"].detail
+
+
+def test_another_system_says_what_is_lost(monkeypatch) -> None:
+    assert doctor.check_system().ok
+    monkeypatch.setattr(sys, "platform", "darwin")
+    check = doctor.check_system()
+    assert not check.ok
+    assert "inline" in check.detail
+
+
+def test_another_cluster_is_told_and_let_be(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(doctor.tempfile, "tempdir", str(tmp_path))
+    assert doctor.other_ray() == ""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/ray_current_cluster").write_text("10.0.0.1:6379")
+    assert "10.0.0.1:6379" in doctor.other_ray()
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
+    assert "10.0.0.2:6379" in doctor.other_ray()
+
+
 def test_a_cache_folder_that_cannot_be_made(tmp_path, monkeypatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "cache"))
@@ -75,6 +139,16 @@ def test_the_text_puts_the_mend_under_the_lack() -> None:
 
 
 @pytest.mark.slow
-def test_ray_starts() -> None:
-    check = doctor.check_ray()
-    assert check.ok, check.detail
+def test_ray_starts_beside_another_and_leaves_it_running() -> None:
+    code = (
+        "import ray, sys\nray.init('local', num_cpus=1, include_dashboard=False)\n"
+        "print('up', flush=True)\nsys.stdin.read()\n"
+        "print(ray.get(ray.remote(lambda: 'alive').remote()))"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as other:
+        while (line := other.stdout.readline()) and line.strip() != "up":
+            continue
+        check = doctor.check_ray()
+        assert check.ok, check.detail
+        assert other.communicate("")[0].strip().endswith("alive")

@@ -23,9 +23,10 @@ from preprocessing.running.ids import Entry, readable
 from preprocessing.running.one_setting import claim
 from preprocessing.running.recording import Recorder, open_stages
 from preprocessing.running.run_settings import RunRecord
-from preprocessing.running.runner import Item, available_cores, run
+from preprocessing.running.runner import Item, run
 from preprocessing.running.stages import HEAVY, prepare
 from preprocessing.running.summary import Summary
+from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Plan
 from preprocessing.running.warming import warm_kernels
 from preprocessing.settings import Limits, SettingsError

@@ -18,6 +18,7 @@ from typing import Any
 
 from preprocessing.console import UsageError
 from preprocessing.running.supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
+from preprocessing.running.system import available_cores
 from preprocessing.settings import EXECUTORS
 
 __all__ = ["Item", "Outcome", "RunnerError", "run"]
@@ -76,11 +77,6 @@ def run(
         from preprocessing.running.runner_ray import run_ray
 
         yield from run_ray(job, iterator, slots if cores else 0, ray_address)
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def make_job(

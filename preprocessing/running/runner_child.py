@@ -9,7 +9,6 @@ the items need, has one thread, and ends when the supervisor's socket closes. A 
 output and error go to a file in memory that the supervisor reads when the child dies.
 """
 
-import ctypes
 import faulthandler
 import importlib
 import multiprocessing.spawn
@@ -28,10 +27,15 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from preprocessing.mesh_errors import MeshError
+from preprocessing.running.system import (
+    die_with_parent,
+    limit_data,
+    peak_memory_mb,
+    reset_peak_memory,
+    resident_mb,
+)
 
 STATUS = struct.Struct("=i")  # fork server -> supervisor: the child's pid, later its wait status
-PAGE_MB = resource.getpagesize() / 2**20
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def report_dead(status_of: dict[int, int]) -> None:
 def become_child(parent: int, connection: int, log: int) -> None:
     """Set up the forked process and run items until the supervisor hangs up; never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)  # the fork server died before the line above
     os.dup2(log, 1)
@@ -141,8 +145,7 @@ def run_items(connection: Connection) -> None:
         multiprocessing.spawn.prepare(setup.main)
     function = load_function(setup.function)
     if setup.data_limit is not None:
-        limit = setup.data_limit + in_use_bytes()
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        limit_data(setup.data_limit)
     connection.send_bytes(b"ready")
     while True:
         payload = connection.recv_bytes()
@@ -189,40 +192,3 @@ def where(error: BaseException) -> str:
     """The last frames of a traceback on one line, innermost last."""
     frames = traceback.extract_tb(error.__traceback__)[1:][-4:]
     return " > ".join(f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in frames)
-
-
-def reset_peak_memory() -> None:
-    """Make the kernel's peak resident size start again from now (Linux: clear_refs 5)."""
-    try:
-        with open("/proc/self/clear_refs", "w") as handle:
-            handle.write("5")
-    except PermissionError:
-        return  # some sandboxes forbid it; the peak is then the child's, not the item's
-
-
-def peak_memory_mb(resident: float) -> float:
-    """Peak resident size of this process since the last reset, in MB."""
-    return max(resident, resource_status_kb("VmHWM:") / 1024)
-
-
-def in_use_bytes() -> int:
-    """Private writable memory of this process, which is what RLIMIT_DATA counts."""
-    return resource_status_kb("VmData:") * 1024
-
-
-def resource_status_kb(field: str) -> int:
-    """One kB figure of /proc/self/status."""
-    with open("/proc/self/status") as handle:
-        for line in handle:
-            if line.startswith(field):
-                return int(line.split()[1])
-    raise RuntimeError(f"/proc/self/status has no {field}")
-
-
-def resident_mb(pid: int) -> float:
-    """Resident size of a process in MB; 0 when it has ended."""
-    try:
-        with open(f"/proc/{pid}/statm") as handle:
-            return int(handle.read().split()[1]) * PAGE_MB
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0

@@ -7,7 +7,6 @@ the heavy libraries loaded already, so a replacement takes milliseconds.
 """
 
 import contextlib
-import fcntl
 import os
 import pickle
 import signal
@@ -21,7 +20,8 @@ from multiprocessing.connection import Connection, wait
 from signal import SIGKILL
 from typing import Any
 
-from preprocessing.running.runner_child import STATUS, Reply, Setup, resident_mb
+from preprocessing.running.runner_child import STATUS, Reply, Setup
+from preprocessing.running.system import memory_file, oom_kills, resident_mb
 
 LOST_RETRIES = 3  # a worker that was taken away (node lost, killed from outside) is no verdict
 POLL_SECONDS = 0.02
@@ -84,14 +84,22 @@ class ForkServer:
 
     def __init__(self, job: Job) -> None:
         self.lock = threading.Lock()
-        self.log = new_log()
+        self.log = memory_file()
         self.control, theirs = socket.socketpair()
         code = (
             "import sys; from preprocessing.running.runner_child import serve; serve(*sys.argv[1:])"
         )
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-u", "-c", code, str(theirs.fileno()), ",".join(job.preload)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-u",
+                    "-c",
+                    code,
+                    str(theirs.fileno()),
+                    ",".join(job.preload),
+                ],
                 env=environment(job),
                 stdin=subprocess.DEVNULL,
                 stdout=self.log,
@@ -116,7 +124,7 @@ class Child:
     """A forked process with the function loaded. Raises RunnerError when it cannot be had."""
 
     def __init__(self, server: ForkServer, setup: bytes) -> None:
-        self.log = new_log()
+        self.log = memory_file()
         ours, theirs = socket.socketpair()
         self.status, status_write = os.pipe()
         try:
@@ -310,25 +318,9 @@ def environment(job: Job) -> dict[str, str]:
     }
 
 
-def new_log() -> int:
-    """A file in memory that takes what native code prints; appended to, so truncation is safe."""
-    log = os.memfd_create("item-log")
-    fcntl.fcntl(log, fcntl.F_SETFL, os.O_APPEND)
-    return log
-
-
 def tail(log: int) -> str:
     """The last lines of a log, on one line, without the frames that are always the same."""
     size = os.fstat(log).st_size
     text = os.pread(log, 4096, max(0, size - 4096)).decode(errors="replace")
     kept = [line.strip() for line in text.splitlines() if not line.startswith("Extension modules")]
     return " | ".join(line for line in kept if line and "runner_child.py" not in line)
-
-
-def oom_kills() -> int:
-    """How many processes the kernel has killed for memory since it started; 0 where unknown."""
-    try:
-        with open("/proc/vmstat") as handle:
-            return next((int(x.split()[1]) for x in handle if x.startswith("oom_kill ")), 0)
-    except OSError:
-        return 0
