@@ -324,7 +324,9 @@ def status(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A mesh or a .safetensors sample.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A mesh, a sample, or a folder of them.")
+    ],
     html: Annotated[
         Path | None, typer.Option(help="Write a self-contained page.", show_default=False)
     ] = None,
@@ -338,15 +340,25 @@ def inspect(
 ) -> None:
     """Say what is in a mesh or sample: counts, faults, salient edges, level, a picture.
 
+    Of a folder it makes a contact sheet: a line and a small picture for each file.
+
     \b
-    Example:
-      dora-prep inspect car.glb --beside watertight/car.ply --png car.png
+    Examples:
+      dora-prep inspect car.glb --beside watertight/car.ply --html car.html
+      dora-prep inspect watertight/ --png sheet.png
     """
     from dataclasses import asdict
 
+    from preprocessing.first_look import check_out_file
     from preprocessing.looking.inspect import format_report, inspect_file
     from preprocessing.mesh_errors import MeshError
 
+    for out, option in ((html, "--html"), (png, "--png")):
+        if out is not None:
+            check_out_file(out, option=option)
+    if file.is_dir():
+        show_folder(file, png, html, angle, as_json)
+        return
     try:
         with stdout_for_results_only():
             report = inspect_file(file, png=png, html=html, beside=beside, angle=angle)
@@ -355,6 +367,18 @@ def inspect(
         typer.echo(f"{file} cannot be used: {reason}{error}", err=True)
         raise typer.Exit(EXIT_SOME_FAILED) from error
     typer.echo(json.dumps(asdict(report)) if as_json else format_report(report))
+
+
+def show_folder(
+    folder: Path, png: Path | None, html: Path | None, angle: float, as_json: bool
+) -> None:
+    """Make the contact sheet of a folder, print its lines, exit with its code."""
+    from preprocessing.looking.contact import inspect_folder
+
+    with stdout_for_results_only():
+        sheet = inspect_folder(folder, png, html, angle, quiet=as_json)
+    typer.echo(json.dumps(sheet.as_json()) if as_json else str(sheet))
+    raise typer.Exit(0 if all(tile.usable for tile in sheet.tiles) else EXIT_SOME_FAILED)
 
 
 @app.command()

@@ -1,13 +1,20 @@
 """What is in a mesh or sample file: counts, faults, salient edges, level; as text, PNG, HTML."""
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from preprocessing.files import atomic_write
 from preprocessing.half_edges import count_components, duplicate_faces, edge_faults
-from preprocessing.looking.page import html_page, mesh_pictures, sample_pictures
+from preprocessing.looking.page import (
+    html_page,
+    mesh_pictures,
+    sample_pictures,
+    turning_mesh,
+    turning_sample,
+)
 from preprocessing.looking.render import png_bytes, side_by_side
 from preprocessing.mesh import Mesh, load_mesh, load_mesh_report, normalise
 from preprocessing.mesh_extent import frame_ratio
@@ -87,18 +94,21 @@ def inspect_file(
     other = None if beside is None else load_mesh(beside)
     drawn = png is not None or html is not None
     report: MeshReport | SampleReport
+    title = escape(path.name, quote=True)
     if path.suffix.lower() in SAMPLE_READERS:
         sample = SAMPLE_READERS[path.suffix.lower()](path)
         report = inspect_sample(path, sample)
         pictures = sample_pictures(sample, other) if drawn else []
+        turning = turning_sample(sample, title) if html is not None else ""
     else:
-        report = inspect_mesh(path, angle)
-        pictures = mesh_pictures(load_mesh(path), other, angle) if drawn else []
+        report, mesh = inspect_mesh(path, angle), load_mesh(path)
+        pictures = mesh_pictures(mesh, other, angle) if drawn else []
+        turning = turning_mesh(other or mesh, title) if html is not None else ""
     if png is not None:
         columns = 3 if len(pictures) % 3 == 0 else 2
         atomic_write(png, png_bytes(side_by_side(pictures, columns)))
     if html is not None:
-        atomic_write(html, html_page(path.name, sections(report), pictures))
+        atomic_write(html, html_page(path.name, sections(report), pictures, turning))
     return report
 
 

@@ -2,12 +2,14 @@
 
 import base64
 import html
+from functools import partial
 
 import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.half_edges import open_edges
 from preprocessing.looking.render import Cloud, Color, png_bytes, render_mesh, render_points
+from preprocessing.looking.turntable import HEIGHT, SCRIPT, WIDTH, turntable
 from preprocessing.mesh import Mesh, Transform, frame_of_output, normalise
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.samples import Sample
@@ -19,7 +21,9 @@ OPEN: Color = (0.10, 0.42, 0.86)
 UNIFORM: Color = (0.66, 0.71, 0.78)
 INSIDE: Color = (0.13, 0.40, 0.67)
 OUTSIDE: Color = (0.85, 0.55, 0.25)
-WIDTH, HEIGHT = 520, 440
+# Clear where nothing is: a page in dark mode shows its own ground.
+clear_mesh = partial(render_mesh, ground=None)
+clear_points = partial(render_points, ground=None)
 
 
 def mesh_pictures(mesh: Mesh, watertight: Mesh | None, angle: float) -> list[Picture]:
@@ -40,9 +44,9 @@ def row_of_three(name: str, mesh: Mesh, frame: Transform, angle: float) -> list[
     if len(open_segments):
         marked += f", {len(open_segments):,} open (blue)"
     return [
-        (f"{name}: {len(mesh.faces):,} faces", render_mesh(mesh, WIDTH, HEIGHT, frame=frame)),
-        (f"{name} from behind", render_mesh(mesh, WIDTH, HEIGHT, 215, -12, frame=frame)),
-        (marked, render_mesh(mesh, WIDTH, HEIGHT, frame=frame, lines=lines, occlusion=0)),
+        (f"{name}: {len(mesh.faces):,} faces", clear_mesh(mesh, WIDTH, HEIGHT, frame=frame)),
+        (f"{name} from behind", clear_mesh(mesh, WIDTH, HEIGHT, 215, -12, frame=frame)),
+        (marked, clear_mesh(mesh, WIDTH, HEIGHT, frame=frame, lines=lines, occlusion=0)),
     ]
 
 
@@ -51,22 +55,38 @@ def sample_pictures(sample: Sample, mesh: Mesh | None) -> list[Picture]:
     coarse, sharp = sample.coarse_surface, sample.sharp_surface
     pictures = []
     if mesh is not None:
-        picture = render_mesh(mesh, WIDTH, HEIGHT, frame=frame_of_output(mesh))
+        picture = clear_mesh(mesh, WIDTH, HEIGHT, frame=frame_of_output(mesh))
         pictures.append((f"mesh: {len(mesh.faces):,} faces", picture))
-    # Dots that nearly touch when half of them face the camera and cover a third of the picture.
-    size = float(np.clip(1.1 * np.sqrt(WIDTH * HEIGHT / 1.5 / len(coarse)), 1.5, 9.0))
-    uniform = Cloud(coarse, UNIFORM, size)
-    salient = Cloud(sharp, SALIENT, 2.0)
-    pictures.append((f"{len(coarse):,} uniform points", render_points([uniform], WIDTH, HEIGHT)))
-    pictures.append(
-        (
-            f"{len(sharp):,} salient points (red)",
-            render_points([uniform, salient], WIDTH, HEIGHT),
-        )
-    )
+    clouds = dots(sample)
+    one = clear_points(clouds[:1], WIDTH, HEIGHT)
+    pictures.append((f"{len(coarse):,} uniform points", one))
+    both = clear_points(clouds, WIDTH, HEIGHT)
+    pictures.append((f"{len(sharp):,} salient points (red)", both))
     axis, slice_picture = sdf_slice(sample, WIDTH, HEIGHT)
     pictures.append((f"SDF at {'xyz'[axis]} = 0: inside blue", slice_picture))
     return pictures
+
+
+def dots(sample: Sample) -> list[Cloud]:
+    """The uniform cloud and the salient one, to be drawn on top of it."""
+    # Dots that nearly touch when half of them face the camera and cover a third of the picture.
+    area = WIDTH * HEIGHT / 1.5 / len(sample.coarse_surface)
+    size = float(np.clip(1.1 * np.sqrt(area), 1.5, 9.0))
+    return [Cloud(sample.coarse_surface, UNIFORM, size), Cloud(sample.sharp_surface, SALIENT, 2.0)]
+
+
+def turning_mesh(mesh: Mesh, title: str) -> str:
+    """A figure of the mesh that can be turned."""
+    frame = frame_of_output(mesh)
+    return turntable(
+        title, lambda around: clear_mesh(mesh, WIDTH, HEIGHT, around, frame=frame, occlusion=0)
+    )
+
+
+def turning_sample(sample: Sample, title: str) -> str:
+    """A figure of both clouds that can be turned."""
+    clouds = dots(sample)
+    return turntable(title, lambda around: clear_points(clouds, WIDTH, HEIGHT, around))
 
 
 def sdf_slice(sample: Sample, width: int, height: int) -> tuple[int, np.ndarray]:
@@ -89,9 +109,10 @@ def sdf_slice(sample: Sample, width: int, height: int) -> tuple[int, np.ndarray]
     weights = 1.0 / (distance**2 + 1e-9)
     values = (sdf[nearest] * weights).sum(axis=1) / weights.sum(axis=1)
     square = paint_field(values.reshape(height, height))
-    picture = np.full((height, width, 3), 255, np.uint8)
+    picture = np.zeros((height, width, 4), np.uint8)
     left = (width - height) // 2
-    picture[:, left : left + height] = square
+    picture[:, left : left + height, :3] = square
+    picture[:, left : left + height, 3] = 255
     return axis, picture
 
 
@@ -131,6 +152,10 @@ section, figure { background: var(--card); border: 1px solid var(--line); border
   margin: 0; padding: 1rem; }
 figure { padding: 0; overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; }
+.small.tiles { grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); }
+.small figcaption { font-size: .8rem; overflow-wrap: anywhere; }
+.turn { cursor: grab; touch-action: pan-y; max-width: 780px; margin-bottom: 1rem; }
+.turn:active { cursor: grabbing; }
 figcaption { padding: .6rem 1rem; color: var(--soft); }
 table { width: 100%; border-collapse: collapse; }
 th { text-align: left; font-weight: 400; color: var(--soft); padding: .15rem 1rem .15rem 0;
@@ -140,9 +165,15 @@ td { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywh
 
 
 def html_page(
-    title: str, sections: list[tuple[str, list[tuple[str, str]]]], pictures: list[Picture]
+    title: str,
+    sections: list[tuple[str, list[tuple[str, str]]]],
+    pictures: list[Picture],
+    turning: str = "",
 ) -> str:
-    """One file that needs nothing else: pictures inside, light or dark as the reader's system."""
+    """One file that needs nothing else: pictures inside, light or dark as the reader's system.
+
+    turning: the figure of `turning_mesh` or `turning_sample`; it comes first.
+    """
     tables = []
     for name, rows in sections:
         body = "".join(
@@ -150,19 +181,38 @@ def html_page(
             for key, value in rows
         )
         tables.append(f"<section><h2>{html.escape(name)}</h2><table>{body}</table></section>")
-    figures = []
+    return whole_page(
+        html.escape(title),
+        f'{turning}<div class="tiles">{figures(pictures)}</div>'
+        f'<div class="tiles">{"".join(tables)}</div>',
+        SCRIPT if turning else "",
+    )
+
+
+def contact_page(heading: str, pictures: list[Picture]) -> str:
+    """Many small pictures on one page of the same kind. heading: already escaped."""
+    return whole_page(heading, f'<div class="small tiles">{figures(pictures)}</div>', "")
+
+
+def figures(pictures: list[Picture]) -> str:
+    """Pictures with their captions."""
+    parts = []
     for caption, picture in pictures:
         data = base64.b64encode(png_bytes(picture)).decode()
         text = html.escape(caption)
-        figures.append(
+        parts.append(
             f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
             f"<figcaption>{text}</figcaption></figure>"
         )
+    return "".join(parts)
+
+
+def whole_page(heading: str, body: str, script: str) -> str:
+    """The page around a body; heading and body are HTML."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body><main>"
-        f"<h1>{html.escape(title)}</h1>"
-        f'<div class="tiles">{"".join(figures)}</div>'
-        f'<div class="tiles">{"".join(tables)}</div></main></body></html>\n'
+        f"<title>{heading}</title><style>{STYLE}</style></head><body><main>"
+        f"<h1>{heading}</h1>{body}</main>"
+        f"{f'<script>{script}</script>' if script else ''}</body></html>\n"
     )

@@ -138,13 +138,14 @@ def render_mesh(
     azimuth: float = 35.0,
     elevation: float = 22.0,
     *,
-    color: Color = CLAY,
+    ground: Color | None = BACKGROUND,
     frame: Transform | None = None,
     lines: Sequence[tuple[np.ndarray, Color]] = (),
     supersample: int = 2,
     occlusion: int = 6,
 ) -> np.ndarray:
-    """A shaded picture, uint8 (height, width, 3).
+    """A shaded picture, uint8 (height, width, 3); with `ground` None (height, width, 4), clear
+    where nothing is.
 
     `frame` brings the mesh into the picture's frame (default: its own normalised frame; give two
     pictures one frame to compare them). `lines`, segments (K,2,3) in the mesh's frame with a
@@ -161,11 +162,11 @@ def render_mesh(
     light = shade(hits, camera, rays)
     if occlusion:
         light *= openness(caster, hits, rays, occlusion)[..., None]
-    picture = background(camera)
-    picture[hits.hit] = light[hits.hit] * to_linear(np.asarray(color))
+    picture = blank(camera)
+    picture[hits.hit] = light[hits.hit] * to_linear(np.asarray(CLAY))
     for segments, paint in lines:
         draw_lines(picture, hits.distance, camera, frame.apply(segments), paint, 1.1 * supersample)
-    return finish(picture, supersample)
+    return finish(picture, supersample, ground)
 
 
 @dataclass(frozen=True)
@@ -185,17 +186,19 @@ def render_points(
     azimuth: float = 35.0,
     elevation: float = 22.0,
     *,
+    ground: Color | None = BACKGROUND,
     supersample: int = 2,
 ) -> np.ndarray:
     """A picture of clouds as lit dots, uint8 (height, width, 3); a later cloud lies on top.
 
+    With `ground` None it is (height, width, 4), clear where nothing is.
     Points that face away are left out, so dots that nearly touch read as a surface.
     """
     everything = np.concatenate([cloud.points for cloud in clouds]).astype(np.float64)
     camera = camera_around(
         azimuth, elevation, width * supersample, height * supersample, everything[:, :3]
     )
-    picture = background(camera)
+    picture = blank(camera)
     depth = np.full(picture.shape[:2], np.inf)
     for cloud in clouds:
         points, normals = np.split(cloud.points.astype(np.float64), 2, axis=1)
@@ -203,13 +206,12 @@ def render_points(
         light = 0.5 + 0.6 * lamps(normals[facing], camera)
         paint = to_linear(np.asarray(cloud.color)) * light[:, None]
         splat(picture, depth, camera, points[facing], paint, cloud.size * supersample)
-    return finish(picture, supersample)
+    return finish(picture, supersample, ground)
 
 
-def background(camera: Camera) -> np.ndarray:
-    """An even, light, neutral ground: float64 (height, width, 3), linear light."""
-    ground = to_linear(np.asarray(BACKGROUND))
-    return np.broadcast_to(ground, (camera.height, camera.width, 3)).copy()
+def blank(camera: Camera) -> np.ndarray:
+    """Nothing yet, linear light: float64 (height, width, 3), NaN until something is drawn."""
+    return np.full((camera.height, camera.width, 3), np.nan)
 
 
 def lamps(normals: np.ndarray, camera: Camera) -> np.ndarray:
@@ -317,17 +319,42 @@ def to_linear(color: np.ndarray) -> np.ndarray:
     return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
 
 
-def finish(picture: np.ndarray, supersample: int) -> np.ndarray:
-    """Average the rays of each pixel and encode as sRGB: uint8 (height, width, 3)."""
+def finish(picture: np.ndarray, supersample: int, ground: Color | None) -> np.ndarray:
+    """Average the rays of each pixel and encode as sRGB: uint8 (height, width, 3).
+
+    What nothing was drawn on shows the `ground`; without one it is clear, in a fourth channel.
+    """
     height, width = (size // supersample for size in picture.shape[:2])
-    picture = np.clip(picture, 0.0, 1.0).reshape(height, supersample, width, supersample, 3)
-    linear = picture.mean(axis=(1, 3))
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(encoded * 255).astype(np.uint8)
+    blocks = (height, supersample, width, supersample, -1)
+    drawn = np.isfinite(picture[..., :1])
+    share = drawn.reshape(blocks).mean(axis=(1, 3))
+    behind = np.zeros(3) if ground is None else to_linear(np.asarray(ground))
+    linear = np.where(drawn, np.clip(picture, 0.0, 1.0), behind).reshape(blocks).mean(axis=(1, 3))
+    if ground is not None:
+        return np.round(255 * to_srgb(linear)).astype(np.uint8)
+    color = to_srgb(linear / np.maximum(share, 1e-9))
+    return np.round(255 * np.concatenate([color, share], axis=2)).astype(np.uint8)
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear light to sRGB, both 0..1."""
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def on_ground(picture: np.ndarray) -> np.ndarray:
+    """A picture without clear places, uint8 (height, width, 3): BACKGROUND shows through them."""
+    if picture.shape[2] == 3:
+        return picture
+    share = picture[..., 3:] / 255.0
+    color = to_linear(picture[..., :3] / 255.0)
+    mixed = share * color + (1 - share) * to_linear(np.asarray(BACKGROUND))
+    return np.round(255 * to_srgb(mixed)).astype(np.uint8)
 
 
 def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np.ndarray:
     """Pictures of one size in a grid with a caption under each: uint8 (height, width, 3).
+
+    A caption that is wider than its picture is cut.
 
     `columns` 0 puts all into one row.
     """
@@ -345,14 +372,16 @@ def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np
     for index, (caption, picture) in enumerate(pictures):
         left = gap + index % columns * (width + gap)
         top = gap + index // columns * (height + band + gap)
-        sheet.paste(Image.fromarray(picture), (left, top))
+        sheet.paste(Image.fromarray(on_ground(picture)), (left, top))
         middle = (left + width / 2, top + height + band / 2)
+        while draw.textlength(caption, font=font) > width:
+            caption = caption[:-2] + "…"
         draw.text(middle, caption, fill=(40, 44, 52), font=font, anchor="mm")
     return np.asarray(sheet)
 
 
 def png_bytes(picture: np.ndarray) -> bytes:
-    """A uint8 (height, width, 3) picture as PNG."""
+    """A uint8 (height, width, 3 or 4) picture as PNG."""
     import io
 
     from PIL import Image
