@@ -43,7 +43,7 @@ bench: $(READY)  ## list the benchmarks; each is one command
 	@grep -H -m1 '^"""' benchmarks/*.py | sed -E 's/^([^:]+)\.py:"""(.*)$$/\1\t\2/; s/"""//; s,/,.,' | sed 's/^/python -m /' | expand -t 44
 
 docs: $(READY)  ## the API reference and the guides as one static site, in site/docs/
-	$(BIN)/python -m docs.build site/docs
+	$(BIN)/python docs/build_site.py site/docs
 
 wheel: $(READY)  ## dist/*.whl
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps -w dist .

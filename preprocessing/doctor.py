@@ -31,7 +31,7 @@ SHARED_LIBRARIES = {
 
 
 WITHOUT = {
-    "pymeshlab": ".3ds and .ctm, no --simplify, no --method alpha-wrap, no mini-suite",
+    "pymeshlab": ".ctm files, no --method alpha-wrap, no mini-suite",
     "point-cloud-utils": "--method manifold",
     "ray": "--executor ray",
     "torch": "dora-vae, and no checkpoint in dora-bench eval",
