@@ -93,9 +93,8 @@ def navigation() -> str:
     """Links to the README, every guide and the three packages."""
     guides = [f'<a href="{name}.html">{title_of(name)}</a>' for name in GUIDES]
     packages = [f'<a href="api/{name}.html">{name}</a>' for name in PACKAGES]
-    return "".join(
-        ['<a href="index.html">Dora-bench</a><b>Guides</b>', *guides, "<b>API</b>"] + packages
-    )
+    home = '<a href="index.html">Dora-bench</a>'
+    return "".join([home, "<b>Guides</b>", *guides, "<b>API</b>", *packages])
 
 
 def title_of(name: str) -> str:

@@ -122,10 +122,10 @@ def look(job: tuple[Entry, float]) -> Tile:
         sample = reader(path)
         report = inspect_sample(path, sample)
         facts = f"{report.rows['coarse_surface']:,} + {report.salient_points:,} points"
-        return Tile(*entry, True, facts, clear_points(dots(sample), WIDTH, HEIGHT))
+        return Tile(entry.id, entry.path, True, facts, clear_points(dots(sample), WIDTH, HEIGHT))
     mesh = load_mesh(path)
     picture = clear_mesh(mesh, WIDTH, HEIGHT, frame=frame_of_output(mesh))
-    return Tile(*entry, True, mesh_facts(inspect_mesh(path, angle)), picture)
+    return Tile(entry.id, entry.path, True, mesh_facts(inspect_mesh(path, angle)), picture)
 
 
 def mesh_facts(report: MeshReport) -> str:
@@ -136,4 +136,4 @@ def mesh_facts(report: MeshReport) -> str:
 
 def unusable(entry: Entry, reason: str) -> Tile:
     """The tile of a file that cannot be used."""
-    return Tile(*entry, False, reason, np.zeros((HEIGHT, WIDTH, 4), np.uint8))
+    return Tile(entry.id, entry.path, False, reason, np.zeros((HEIGHT, WIDTH, 4), np.uint8))
