@@ -20,6 +20,7 @@ from preprocessing import shapes
 from preprocessing.points.layouts import write_npz
 from preprocessing.points.samples import read_window, write_sample
 from preprocessing.points.sampling import sample_shape
+from preprocessing.points.shards import find_packed, pack_samples
 
 SUPERVISION = {"sharp_near": 21384, "coarse_near": 10000, "space": 10000}
 CLOUDS = {"coarse_surface": 32768, "sharp_surface": 32768}
@@ -59,7 +60,7 @@ def median_ms(action: Callable[[], object], repeats: int) -> float:
 
 
 def main() -> None:
-    """Print the four figures and whether the targets hold."""
+    """Print the figures and whether the targets hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=30)
     repeats = parser.parse_args().repeats
@@ -70,10 +71,14 @@ def main() -> None:
         write_sample(sample, ours)
         write_npz(sample, npz)
         window = median_ms(lambda: read_window(ours, SUPERVISION | CLOUDS, draw), repeats)
+        pack_samples({"box": ours}, Path(folder) / "shards", 2**31, quiet=True)
+        part = find_packed(Path(folder) / "shards")["box"]
+        packed = median_ms(lambda: read_window(part, SUPERVISION | CLOUDS, draw), repeats)
         supervision = median_ms(lambda: read_window(ours, SUPERVISION, draw), repeats)
         whole = median_ms(lambda: npz_read_only(npz), repeats)
         item = median_ms(lambda: npz_item(npz, draw), repeats)
     print(f"window, supervision and clouds   {window:8.2f} ms")
+    print(f"the same, from a shard           {packed:8.2f} ms")
     print(f"window, supervision alone        {supervision:8.2f} ms")
     print(f"npz, arrays read                 {whole:8.2f} ms   {whole / window:6.1f} x")
     print(f"npz, read and rows chosen        {item:8.2f} ms   {item / window:6.1f} x")

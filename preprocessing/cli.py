@@ -323,6 +323,32 @@ def status(
 
 
 @app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of samples.")],
+    out: Out,
+    shard_size: Annotated[str, typer.Option(help="Bytes a shard: 2GB, 500MB.")] = "2GB",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Pack samples into few large files, WebDataset tars, that training reads like the folder.
+
+    \b
+    Example:
+      dora-prep pack prepared/samples --out shards --shard-size 2GB
+    """
+    from dataclasses import asdict
+
+    from preprocessing.running.packing import pack_folder
+
+    packed = pack_folder(folder, out, shard_size, quiet or as_json)
+    if as_json:
+        typer.echo(json.dumps(asdict(packed)))
+    elif not quiet:
+        size_gb = packed.bytes / 1e9
+        typer.echo(f"{packed.samples} samples in {packed.shards} shards, {size_gb:.3g} GB: {out}")
+
+
+@app.command()
 def inspect(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A mesh, a sample, or a folder of them.")

@@ -12,7 +12,7 @@ import pytest
 from preprocessing.mesh import save_mesh
 from preprocessing.shapes import generate_shapes
 
-COMMANDS = ("watertight", "sample", "run", "ledger", "status", "inspect", "doctor")
+COMMANDS = ("watertight", "sample", "run", "ledger", "status", "pack", "inspect", "doctor")
 QUICK = ["--eps", "2/48", "--executor", "inline"]
 FEW = ["--points", "256", "--near", "400", "--space", "200"]
 
@@ -120,6 +120,8 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
         (["run", "a.obj"], "--out"),
         (["ledger", "."], "no ledger"),
         (["status", "."], "no ledger"),
+        (["pack", ".", "--out", "o"], "holds no samples"),
+        (["pack", ".", "--out", "o", "--shard-size", "big"], "--shard-size big"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(

@@ -23,7 +23,9 @@ from torch.utils.data import DataLoader, Dataset
 from preprocessing import seeds
 from preprocessing.console import UsageError
 from preprocessing.points.fps import farthest_points
-from preprocessing.points.samples import SampleError, read_window
+from preprocessing.points.sample_at import SampleSource
+from preprocessing.points.samples import SampleError, read_window, sample_files
+from preprocessing.points.shards import find_packed, is_packed
 from preprocessing.running.known_eps import eps_of_samples, require_one_eps
 from vae.config import VAEConfig
 from vae.model import split_tokens
@@ -61,27 +63,26 @@ class Batch:
         )
 
 
-def find_samples(folder: str | Path) -> dict[str, Path]:
+def find_samples(folder: str | Path) -> dict[str, SampleSource]:
     """Sample files by id, sorted. Raises DataError when there are none.
 
-    `folder` holds samples itself or, as `dora-prep run` writes it, in `folder`/samples.
+    `folder` holds samples itself or, as `dora-prep run` writes it, in `folder`/samples; or shards,
+    as `dora-prep pack` writes them.
     """
     folder = Path(folder)
-    root = folder / "samples" if (folder / "samples").is_dir() else folder
-    found = {
-        p.relative_to(root).with_suffix("").as_posix(): p
-        for p in root.rglob("*.safetensors")
-        if not p.name.startswith(".")  # what `dora-prep` is writing, or was when it was killed
-    }
+    for root in (folder, folder / "samples"):
+        if is_packed(root):
+            return dict(find_packed(root))
+    found = sample_files(folder)
     if not found:
         say = "`dora-prep run` writes them"
-        if any(root.rglob("*.npz")):
+        if any(folder.rglob("*.npz")):
             say = "npz files become them by `write_sample(read_npz(path), ...)` (docs/formats.md)"
         raise DataError(f"{folder}: no samples (*.safetensors) in it; {say}")
-    return dict(sorted(found.items()))
+    return dict(found)
 
 
-def check_one_eps(samples: dict[str, Path]) -> None:
+def check_one_eps(samples: dict[str, SampleSource]) -> None:
     """Raise DataError, naming them, when samples come from solids of several offsets."""
     try:
         require_one_eps(eps_of_samples(samples), "the samples are of solids")
@@ -105,7 +106,7 @@ class StepData(Dataset[Batch]):
     """`self[k]` is micro-step k of this process; micro-steps are counted from the run's start."""
 
     def __init__(
-        self, samples: dict[str, Path], config: VAEConfig, rank: int = 0, processes: int = 1
+        self, samples: dict[str, SampleSource], config: VAEConfig, rank: int = 0, processes: int = 1
     ) -> None:
         self.samples = list(samples.items())
         self.config, self.rank, self.processes = config, rank, processes
@@ -137,7 +138,7 @@ def draw_tokens(config: VAEConfig, step: int) -> int:
 
 
 def read_item(
-    item_id: str, path: Path, config: VAEConfig, tokens: int, generator: np.random.Generator
+    item_id: str, path: SampleSource, config: VAEConfig, tokens: int, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """One item's arrays, augmented, every array of the length the config asks for."""
     data = config.data
@@ -223,7 +224,7 @@ def posed(rows: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 
 def batches(
-    samples: dict[str, Path],
+    samples: dict[str, SampleSource],
     config: VAEConfig,
     first_step: int,
     last_step: int,

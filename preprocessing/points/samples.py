@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from preprocessing.files import atomic_path
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import MeshError
+from preprocessing.points.sample_at import SampleSource, open_arrays
 
 ARRAYS = ("coarse_surface", "sharp_surface", "sharp_near", "coarse_near", "space")
 COLUMNS = {"coarse_surface": 6, "sharp_surface": 6, "sharp_near": 4, "coarse_near": 4, "space": 4}
@@ -105,8 +106,8 @@ def write_sample(sample: Sample, path: str | Path) -> None:
             handle.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
 
 
-def read_sample(path: str | Path) -> Sample:
-    """Read and check a whole sample file.
+def read_sample(path: SampleSource) -> Sample:
+    """Read and check a whole sample file, or one in a shard.
 
     Raises SampleError(bad-file) for a file that is cut short or not a sample, FileNotFoundError,
     and SampleError as `check_sample`.
@@ -118,17 +119,17 @@ def read_sample(path: str | Path) -> Sample:
     return sample
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
+def read_metadata(path: SampleSource) -> dict[str, str]:
     """The metadata of a sample file without its arrays. Raises as `read_sample`."""
     return read_arrays(path, ())[1]
 
 
 def read_arrays(
-    path: str | Path, names: tuple[str, ...]
+    path: SampleSource, names: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Named arrays and the metadata of a sample file."""
     try:
-        with safe_open(path, "numpy") as file:
+        with open_arrays(path) as file:
             metadata = file.metadata() or {}
             require_format(path, metadata)
             return {name: file.get_tensor(name) for name in names}, metadata
@@ -137,7 +138,7 @@ def read_arrays(
 
 
 def read_window(
-    path: str | Path, counts: dict[str, int], generator: np.random.Generator
+    path: SampleSource, counts: dict[str, int], generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """A random run of rows of each named array: a random subset, since rows are shuffled.
 
@@ -148,7 +149,7 @@ def read_window(
     """
     window = {}
     try:
-        with safe_open(path, "numpy") as file:
+        with open_arrays(path) as file:
             require_format(path, file.metadata() or {})
             for name, count in counts.items():
                 if name not in COLUMNS:
@@ -169,7 +170,18 @@ def read_window(
     return window
 
 
-def require_format(path: str | Path, metadata: dict[str, str]) -> None:
+def require_format(path: SampleSource, metadata: dict[str, str]) -> None:
     """Raise SampleError(bad-file) for a safetensors file that is no sample."""
     if metadata.get("format") != FORMAT:
         raise SampleError("bad-file", f"{path} is a safetensors file but not a {FORMAT}")
+
+
+def sample_files(folder: Path) -> dict[str, Path]:
+    """Sample files by id, sorted, of a folder of samples or of `run`, which keeps them below it."""
+    root = folder / "samples" if (folder / "samples").is_dir() else folder
+    found = {
+        path.relative_to(root).with_suffix("").as_posix(): path
+        for path in root.rglob("*.safetensors")
+        if not path.name.startswith(".")  # what a run is writing, or was when it was killed
+    }
+    return dict(sorted(found.items()))

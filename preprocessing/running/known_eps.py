@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from preprocessing.console import UsageError
+from preprocessing.points.sample_at import SampleAt, SampleSource
+from preprocessing.points.samples import read_metadata
+from preprocessing.points.shards import eps_of_packed
 from preprocessing.running.ids import Entry
 from preprocessing.running.ledger import parquet_path, read_ledger
 
@@ -38,20 +41,21 @@ def eps_by_file(folder: Path) -> dict[str, float]:
     return {str(folder / name): eps for name, eps in pairs if name and eps}
 
 
-def eps_of_samples(samples: Mapping[str, Path]) -> dict[str, float]:
-    """eps by id of sample files, where it is known; a file that no ledger tells of is opened.
+def eps_of_samples(samples: Mapping[str, SampleSource]) -> dict[str, float]:
+    """eps by id of samples, where it is known: by a ledger, a shard's index, or the sample itself.
 
     Raises SampleError for a file that is no sample.
     """
-    from preprocessing.points.samples import read_metadata
-
-    told = known_eps([Entry(name, os.path.abspath(path)) for name, path in samples.items()])
-    found = {}
-    for name, path in samples.items():
-        eps = told.get(os.path.abspath(path))
+    loose = {n: os.path.abspath(s) for n, s in samples.items() if not isinstance(s, SampleAt)}
+    told = known_eps([Entry(name, path) for name, path in loose.items()])
+    found: dict[str, float] = {}
+    for name, path in loose.items():
+        eps = told.get(path)
         text = read_metadata(path).get("eps", "") if eps is None else ""
         if eps is not None or text:
             found[name] = float(text) if eps is None else eps
+    for folder in {s.path.parent for s in samples.values() if isinstance(s, SampleAt)}:
+        found |= eps_of_packed(folder)
     return found
 
 

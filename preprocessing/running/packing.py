@@ -1,0 +1,25 @@
+"""Packing what a run has written: a folder of samples into shards."""
+
+from pathlib import Path
+
+from preprocessing.console import UsageError
+from preprocessing.points.samples import SampleError, sample_files
+from preprocessing.points.shards import Packing, pack_samples, parse_size
+from preprocessing.running.known_eps import eps_of_samples, require_one_eps
+
+
+def pack_folder(folder: Path, out: Path, shard_size: str, quiet: bool = False) -> Packing:
+    """Pack a folder's samples into shards of about `shard_size` (2GB, 500MB) below `out`.
+
+    Raises UsageError for a folder without samples, for samples of several eps, for one that cannot
+    be read, and when `out` cannot be written.
+    """
+    size = parse_size(shard_size)
+    found = sample_files(folder)
+    if not found:
+        raise UsageError(f"{folder} holds no samples (*.safetensors); dora-prep run writes them")
+    try:
+        require_one_eps(eps_of_samples(found), "the samples are of solids")
+        return pack_samples(found, out, size, quiet)
+    except SampleError as error:
+        raise UsageError(str(error)) from error
