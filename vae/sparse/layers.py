@@ -1,0 +1,119 @@
+"""Layers on sparse grids. Convolutions have the weights of `torch.nn.functional.conv3d`."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae.sparse.grid import Grid
+
+
+def gathered(x: Tensor, rows: Tensor) -> Tensor:
+    """x (N,C) at rows (M,K), zeros where a row is N: (M, K * C)."""
+    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
+    return padded.index_select(0, rows.reshape(-1)).reshape(len(rows), -1)
+
+
+class Submanifold(torch.autograd.Function):
+    """Convolution onto the voxels that exist: gather the 27 neighbours, one matrix product.
+
+    The gradient gathers too: a voxel's neighbour at an offset has it at the opposite offset.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, neighbours: Tensor) -> Tensor:
+        """x (N,C), weight (27,C,D), neighbours (N,27) -> (N,D)."""
+        ctx.save_for_backward(x, weight, neighbours)
+        return gathered(x, neighbours) @ weight.flatten(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight, neighbours = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        back = weight.transpose(1, 2).flatten(0, 1)
+        of_x = gathered(gradient, neighbours.flip(1)) @ back
+        of_weight = gathered(x, neighbours).T @ gradient
+        return of_x, of_weight.view_as(weight), None
+
+
+class SparseConv(nn.Module):
+    """3^3 submanifold convolution, weight (D,C,3,3,3), without bias."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, channels, 3, 3, 3))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        weight = self.weight.permute(2, 3, 4, 1, 0).flatten(0, 2)
+        return Submanifold.apply(x, weight, grid.neighbours)
+
+
+class GridNorm(nn.Module):
+    """Group norm over the voxels of each batch item; one group where channels are few."""
+
+    def __init__(self, channels: int, groups: int = 8, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.groups = groups if channels >= groups else 1
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        shaped = x.unflatten(1, (self.groups, -1))
+        items = grid.items
+        counts = torch.bincount(items, minlength=grid.item_count).clamp(min=1)[:, None]
+        mean = item_sums(shaped.mean(2), items, len(counts)) / counts
+        centred = shaped - mean[items, :, None]
+        variance = item_sums(centred.square().mean(2), items, len(counts)) / counts
+        scale = torch.rsqrt(variance + self.eps)[items, :, None]
+        return (centred * scale).flatten(1) * self.weight + self.bias
+
+
+def item_sums(x: Tensor, items: Tensor, count: int) -> Tensor:
+    """Sums of rows (N,G) by batch item: (count,G)."""
+    return x.new_zeros(count, x.shape[1]).index_add(0, items, x)
+
+
+class ConvBlock(nn.Module):
+    """Group norm, convolution, ReLU."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.GroupNorm = GridNorm(channels)
+        self.Conv = SparseConv(channels, out)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        return torch.relu(self.Conv(self.GroupNorm(x, grid), grid))
+
+
+class DoubleConv(nn.Module):
+    """Two blocks; `middle` channels between them."""
+
+    def __init__(self, channels: int, middle: int, out: int) -> None:
+        super().__init__()
+        self.SingleConv1 = ConvBlock(channels, middle)
+        self.SingleConv2 = ConvBlock(middle, out)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        return self.SingleConv2(self.SingleConv1(x, grid), grid)
+
+
+class Head(nn.Module):
+    """One block and a linear layer to `out` channels."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.SingleConv = ConvBlock(channels, channels)
+        self.OutConv = nn.Linear(channels, out)
+
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        return self.OutConv(self.SingleConv(x, grid))
+
+
+def max_pool(x: Tensor, finer: Grid, coarser: Grid) -> Tensor:
+    """The largest of each voxel's children, zero where a dilated voxel has none."""
+    padded = torch.cat([x, x.new_full((1, x.shape[1]), -torch.inf)])
+    children = coarser.children(finer)
+    pooled = padded[children].amax(1)
+    return torch.where((children == len(finer)).all(1, keepdim=True), 0.0, pooled)
