@@ -179,14 +179,17 @@ class Poisson:
 
     def decode(self, latent: Latent, resolution: int) -> Mesh:
         """Reconstruct at octree depth log2(resolution), on one thread: the same mesh every time."""
-        import open3d as o3d
+        return poisson_mesh(latent.data[:, :3], latent.data[:, 3:], resolution)
 
-        cloud = o3d.geometry.PointCloud(
-            o3d.utility.Vector3dVector(latent.data[:, :3].astype(np.float64))
-        )
-        cloud.normals = o3d.utility.Vector3dVector(latent.data[:, 3:].astype(np.float64))
-        depth = int(np.ceil(np.log2(resolution)))
-        mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
-            cloud, depth=depth, n_threads=1
-        )
-        return Mesh(np.asarray(mesh.vertices), np.asarray(mesh.triangles))
+
+def poisson_mesh(points: np.ndarray, normals: np.ndarray, resolution: int) -> Mesh:
+    """Screened Poisson of oriented points (N,3), (N,3) at octree depth log2(resolution)."""
+    import open3d as o3d
+
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points.astype(np.float64)))
+    cloud.normals = o3d.utility.Vector3dVector(normals.astype(np.float64))
+    depth = int(np.ceil(np.log2(resolution)))
+    mesh, _ = o3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
+        cloud, depth=depth, n_threads=1
+    )
+    return Mesh(np.asarray(mesh.vertices), np.asarray(mesh.triangles))

@@ -18,7 +18,8 @@ from preprocessing.console import UsageError, nearest
 
 GROUP = "dora_bench.models"
 BASELINES = ("identity", "voxel-N", "decimate-N", "draco-Q", "poisson-N")
-PUBLISHED = ("dora-tiny", "dora-1.1", "hunyuan3d-2.1", "triposg", "step1x-3d", "craftsman")
+BOXED = ("dora-tiny", "sparse-tiny")
+PUBLISHED = (*BOXED, "dora-1.1", "hunyuan3d-2.1", "triposg", "step1x-3d", "craftsman")
 EXAMPLES = ("identity", "voxel-64", "decimate-1000", "draco-10", "poisson-4096")
 
 
@@ -31,6 +32,10 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
         from dora_bench.baselines import baseline
 
         return baseline(name)
+    if (folder := sparse_folder(name)) is not None:
+        from dora_bench.sparse_model import SparseModel
+
+        return SparseModel(folder, Path(name).resolve().name)
     if Path(name).exists() or is_published(name):
         from dora_bench.vae_model import VAEModel
 
@@ -57,6 +62,17 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
     )
 
 
+def sparse_folder(name: str) -> Path | None:
+    """The folder of a sparse VAE that a name stands for, or None."""
+    if name not in BOXED and not Path(name).is_dir():
+        return None
+    from vae.published.hub import ASSETS
+    from vae.sparse.run import is_sparse
+
+    folder = Path(name) if Path(name).is_dir() else ASSETS / name
+    return folder if is_sparse(folder) else None
+
+
 def is_published(name: str) -> bool:
     """Whether a name is of a model in the box or of a published family."""
     return name in PUBLISHED or name.partition(":")[0] in (*PUBLISHED, "dora")
@@ -70,7 +86,7 @@ def settled(name: str, accept_licence: bool) -> str:
     if name not in PUBLISHED or Path(name).exists():
         return name
     from vae.checkpoint import CheckpointError
-    from vae.published.hub import BOXED, locate
+    from vae.published.hub import locate
 
     try:
         path = locate(name, accept_licence=accept_licence)[1]

@@ -11,7 +11,8 @@ from vae.sparse.grid import Grid
 def gathered(x: Tensor, rows: Tensor) -> Tensor:
     """x (N,C) at rows (M,K), zeros where a row is N: (M, K * C)."""
     padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
-    return padded.index_select(0, rows.reshape(-1)).reshape(len(rows), -1)
+    picked = padded.index_select(0, rows.reshape(-1))
+    return picked.reshape(len(rows), rows.shape[1] * x.shape[1])
 
 
 class Submanifold(torch.autograd.Function):

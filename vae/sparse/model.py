@@ -23,6 +23,7 @@ from vae.sparse.grid import Grid
 from vae.sparse.layers import DoubleConv, Head, max_pool
 
 OCTAVES = 5
+REACH = 3**0.5 / 2
 HALF_WIDTH = 1.05  # of the cube that the finest grid divides
 
 
@@ -116,8 +117,19 @@ class SparseVAE(nn.Module):
 
     def centres(self, grid: Grid) -> Tensor:
         """Centres of finest voxels in the normalised frame, (N,3)."""
-        cell = 2 * HALF_WIDTH / self.config.resolution
-        return (grid.coords + 0.5) * cell - HALF_WIDTH
+        return (grid.coords + 0.5) * self.cell - HALF_WIDTH
+
+    @property
+    def cell(self) -> float:
+        """The side of a finest voxel."""
+        return 2 * HALF_WIDTH / self.config.resolution
+
+    def surface(self, voxels: Voxels) -> tuple[Tensor, Tensor]:
+        """Points of the surface and unit normals, (N,3) each: centres moved by their distances."""
+        normals = functional.normalize(voxels.normals, dim=1)
+        # No point leaves the reach of its voxel, half of its diagonal.
+        moved = voxels.distances.clamp(-REACH, REACH) * self.cell
+        return self.centres(voxels.grid) + normals * moved[:, None], normals
 
     def encode(self, grid: Grid, normals: Tensor) -> tuple[Grid, Tensor, Tensor]:
         """The latent grid, mean and log-variance (M,latent). normals (N,3) of the finest voxels."""

@@ -4,26 +4,21 @@ AdamW with amsgrad, gradients cut at 0.5, as published; the learning rate falls 
 the time given in place of 0.7 every 50,000 shapes. One symmetry of the cube is drawn a shape.
 """
 
-import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from preprocessing.console import UsageError
-from preprocessing.files import atomic_path, atomic_write
 from preprocessing.mesh import load_mesh
 from preprocessing.seeds import generator
-from vae.checkpoint import CONFIG, WEIGHTS, CheckpointError, check_names, read_tensors
 from vae.sparse.model import TINY, LossWeights, SparseConfig, SparseVAE
+from vae.sparse.run import write_sparse
 from vae.sparse.voxelise import VoxelShape, batch_of, read_shape, turned, voxelise, write_shape
-
-KIND = "sparse-voxel-1"  # what a config.json of such a run says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,31 +120,3 @@ def voxels_of(path: Path, cache: Path, resolution: int) -> VoxelShape:
     if not kept.is_file():
         write_shape(voxelise(load_mesh(path), resolution, 0, path.stem), kept)
     return read_shape(kept)
-
-
-def write_sparse(model: SparseVAE, out: Path, steps: int) -> None:
-    """`config.json` and `model.safetensors`: what `load_sparse` reads."""
-    record = {"kind": KIND, "steps": steps, "model": asdict(model.config)}
-    atomic_write(out / CONFIG, json.dumps(record, indent=1) + "\n")
-    tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    with atomic_path(out / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
-
-
-def is_sparse(folder: Path) -> bool:
-    """Whether a folder holds a sparse VAE."""
-    path = folder / CONFIG
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("kind") == KIND
-
-
-def load_sparse(folder: Path) -> SparseVAE:
-    """The model of a run, ready to evaluate. Raises CheckpointError naming wrong tensors."""
-    if not is_sparse(folder):
-        raise CheckpointError(f"{folder}: no sparse VAE ({CONFIG} does not say {KIND})")
-    record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    tensors = {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()}
-    with torch.device("meta"):
-        model = SparseVAE(SparseConfig(**record["model"]))
-    check_names(tensors, model.state_dict(), folder)
-    model.load_state_dict(tensors, assign=True)
-    return model.eval()
