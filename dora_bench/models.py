@@ -33,7 +33,7 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
 
         return baseline(name)
     if (folder := sparse_folder(name)) is not None:
-        from dora_bench.sparse_model import SparseModel
+        from dora_bench.adapters.sparse_voxels import SparseModel
 
         return SparseModel(folder, Path(name).resolve().name)
     if Path(name).exists() or is_published(name):

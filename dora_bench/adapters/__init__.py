@@ -1,1 +1,1 @@
-"""Models of other packages, one file each; docs/your-model.md explains `cod_vae.py`."""
+"""Models beside our vecset VAE, one file each; docs/add-your-model.md explains `cod_vae.py`."""
