@@ -60,7 +60,7 @@ def train(
     started, losses = time.monotonic(), []
     for step, shapes in enumerate(batches(paths, out / "voxels", config, settings)):
         spent = (time.monotonic() - started) / (60 * settings.minutes)
-        if spent >= 1:
+        if step and spent >= 1:  # one step at least
             break
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * rate(step, spent, settings)
