@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from preprocessing.formats.gltf import write_glb
 from preprocessing.formats.obj import write_obj
@@ -313,23 +311,3 @@ def test_a_mirrored_node_keeps_the_outside_out(tmp_path: Path) -> None:
     assert np.isclose((a * np.cross(b, c)).sum() / 6, 16.0)
     assert np.allclose([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)],
                        [[3, -1, -1], [7, 1, 1]])  # fmt: skip
-
-
-@pytest.mark.parametrize("content", [STL, PLY, GLB, gltf(), ply(), off("OFF\n8 1 0")])
-@settings(max_examples=150)
-@given(data=st.data())
-def test_no_damage_leads_to_anything_but_a_mesh_or_a_reason(
-    content: bytes, data, tmp_path_factory
-) -> None:
-    """Cut, overwritten and doubled pieces of good files."""
-    suffix = {b"glT": ".glb", b"ply": ".ply", b"OFF": ".off", b'{"a': ".gltf"}.get(
-        content[:3], ".stl"
-    )
-    damaged = bytearray(content)
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, max(len(damaged) - 1, 0)))
-        piece = data.draw(st.binary(max_size=6))
-        damaged[at : at + data.draw(st.integers(0, 8))] = piece
-    path = tmp_path_factory.mktemp("damaged") / f"file{suffix}"
-    path.write_bytes(damaged)
-    outcome(path)

@@ -34,6 +34,9 @@ def decode_draco(data: bytes) -> Any:
             "missing-package", f"Draco needs DracoPy, which cannot be imported ({error})"
         ) from None
     try:
-        return DracoPy.decode(data)
+        mesh = DracoPy.decode(data)
     except (DracoPy.FileTypeException, ValueError) as error:
         raise MeshError("unreadable", f"Draco: {error}") from None
+    if mesh.points is None:
+        raise MeshError("unreadable", "Draco: data without positions")
+    return mesh

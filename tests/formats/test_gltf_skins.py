@@ -5,13 +5,13 @@ from pathlib import Path
 import DracoPy
 import numpy as np
 import pytest
+from gltf_files import GltfFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocessing.formats.gltf import read_glb
 from preprocessing.mesh import MeshError, load_mesh
 from preprocessing.shapes import box
-from tests.helpers.gltf_files import GltfFile
 
 CASES = Path(__file__).parent.parent / "data" / "cases"
 CUBE = box((2.0, 2.0, 2.0)).mesh
