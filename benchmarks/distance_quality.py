@@ -20,6 +20,7 @@ from preprocessing.distance.queries import signed_distance
 from preprocessing.distance.triangle_kernels import closest_on_sliver
 from preprocessing.mesh import Mesh, load_mesh
 from preprocessing.points.sampling import sample_surface
+from preprocessing.seeds import generator
 from preprocessing.solid.watertight import make_watertight
 
 COUNT = 20
@@ -73,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     wrong, worst = 0, 0.0
     for number, (name, mesh) in enumerate(watertight_meshes(options.resolution)):
-        draw, share = np.random.default_rng(number), options.points // COUNT // 4
+        draw, share = generator(number, "pool", "distance"), options.points // COUNT // 4
         surface = sample_surface(mesh, 3 * share, draw)[0]
         sigma = np.repeat([0.001, 0.005, 0.0001], share)[:, None]
         near = surface + sigma * draw.standard_normal(surface.shape)

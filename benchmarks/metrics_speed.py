@@ -22,6 +22,7 @@ from dora_bench import score as scoring
 from dora_bench.mini_suite import mini_suite
 from dora_bench.normal_error import sharp_normal_error, truth_maps
 from preprocessing.mesh import Mesh, load_mesh, normalise
+from preprocessing.seeds import generator
 
 rows: list[tuple[str, float]] = []
 
@@ -88,7 +89,7 @@ def main() -> None:
     ours(truth, prediction, settings)
     total = sum(seconds for _, seconds in rows)
     chamfer = rows[2][1]
-    shuffle = np.random.default_rng(0).permutation
+    shuffle = generator(0, "", "metrics-speed").permutation
     clouds = [scoring.draw_cloud(m, settings, "", "peer")[0] for m in (truth, prediction)]
     peers(shuffle(clouds[0]), shuffle(clouds[1]), truth)
     print(f"{len(truth.faces)} faces, {options.points} points a side")

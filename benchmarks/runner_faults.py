@@ -6,9 +6,8 @@ import os
 import time
 from collections import Counter
 
-import numpy as np
-
 from preprocessing.running.runner import Item, run
+from preprocessing.seeds import generator
 
 EXPECTED = {"segfault": "crashed", "hang": "timeout", "flood": "memory", "raise": "failed"}
 EACH, TOTAL = 8, 200
@@ -38,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kinds = [kind for kind in EXPECTED for _ in range(EACH)]
     kinds += ["fine"] * (TOTAL - len(kinds))
-    order = np.random.default_rng(0).permutation(TOTAL)
+    order = generator(0, "", "runner-faults").permutation(TOTAL)
     items = [Item(f"{kinds[i]}-{i}", kinds[i]) for i in order]
     for executor in ("inline", "ray"):
         started = time.monotonic()

@@ -37,7 +37,7 @@ def main() -> None:
         "--band",
         type=float,
         help="compare with a dense grid of half the resolution and, of the new corners, all that "
-        "interpolate to values this near zero (0.35 at 512: a sixth of the dense questions)",
+        "interpolate to values this near zero (0.35 at 512: a sixth of the dense queries)",
     )
     options = parser.parse_args()
     model = DoraVAE.from_pretrained(options.model)

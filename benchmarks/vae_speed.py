@@ -90,10 +90,10 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def plain_twin() -> ModuleType:
-    """tests/plain_vae.py: the architecture written plainly, attention as an explicit matrix."""
-    spec = importlib.util.spec_from_file_location("plain_vae", ROOT / "tests/plain_vae.py")
+    """tests/helpers/plain_vae.py: the architecture written plainly, attention as a matrix."""
+    spec = importlib.util.spec_from_file_location("plain_vae", ROOT / "tests/helpers/plain_vae.py")
     if spec is None or spec.loader is None:
-        raise SystemExit("tests/plain_vae.py is not there: run from a checkout")
+        raise SystemExit("tests/helpers/plain_vae.py is not there: run from a checkout")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -21,6 +21,7 @@ from preprocessing.points.layouts import write_npz
 from preprocessing.points.samples import read_window, write_sample
 from preprocessing.points.sampling import sample_shape
 from preprocessing.points.shards import find_packed, pack_samples
+from preprocessing.seeds import generator
 
 SUPERVISION = {"sharp_near": 21384, "coarse_near": 10000, "space": 10000}
 CLOUDS = {"coarse_surface": 32768, "sharp_surface": 32768}
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     repeats = parser.parse_args().repeats
     sample = sample_shape(shapes.box().mesh)
-    draw = np.random.default_rng(0)
+    draw = generator(0, "", "window-read")
     with tempfile.TemporaryDirectory() as folder:
         ours, npz = Path(folder) / "box.safetensors", Path(folder) / "box.npz"
         write_sample(sample, ours)

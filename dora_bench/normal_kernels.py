@@ -1,8 +1,8 @@
 """The normal at a closest point, also where it falls on an edge or a vertex.
 
 There several faces are equally close and a tree names any of them; which one would depend on
-rounding. The one that best agrees with the normal asked about is taken, so the answer is a property
-of the two surfaces alone. The NumPy twin is in tests/test_score.py.
+rounding. The one that best agrees with the given normal is taken, so the answer is a property
+of the two surfaces alone. The NumPy twin is in tests/dora_bench/test_normal_kernels.py.
 """
 
 import numba

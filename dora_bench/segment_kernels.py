@@ -1,7 +1,7 @@
 """Exact distance from points to line segments: a tree of boxes over segments, walked in parallel.
 
 A k-d tree over points sampled along the segments would be as fast and only approximate; ray
-casters know triangles and not segments. The NumPy twin is in tests/test_edge_metrics.py.
+casters know triangles and not segments. The NumPy twin is in tests/dora_bench/test_edge_metrics.py.
 """
 
 import numba

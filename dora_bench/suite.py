@@ -4,8 +4,8 @@
     items.parquet   id, level, salient_edges, source, licence, sha256, split
     meshes/<id>.ply
 
-The hash is sha256 over the sorted lines "id sha256-of-its-mesh-file": two suites with one hash ask
-the same questions, whatever their names.
+The hash is sha256 over the sorted lines "id sha256-of-its-mesh-file": two suites with one hash
+hold the same meshes, whatever their names.
 """
 
 import hashlib

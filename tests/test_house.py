@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -91,6 +92,34 @@ def test_few_parameters() -> None:
                 if count > 10:
                     long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {count}")
     assert not long
+
+
+def test_functions_are_short() -> None:
+    """Half of them within ten lines, docstring included, and 95 of 100 under forty."""
+    lines = sorted(
+        (node.end_lineno or 0) - node.lineno + 1
+        for package in ("preprocessing", "vae", "dora_bench")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert lines[len(lines) // 2] <= 10
+    assert lines[len(lines) * 95 // 100] < 40
+
+
+def test_files_that_comments_and_documents_name_are_there() -> None:
+    """Paths with their folder, such as docs/formats.md; the changelog may name old ones."""
+    folders = ("preprocessing", "vae", "dora_bench", "benchmarks", "tests", "docs")
+    files = [p for folder in folders for p in (ROOT / folder).rglob("*") if p.is_file()]
+    known = [p.relative_to(ROOT).as_posix() for p in files]
+    texts = [p for p in files if p.suffix in (".py", ".md")]
+    texts += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    missing = []
+    for text in texts:
+        for named in re.findall(rf"(?:{'|'.join(folders)})/[\w/]+\.(?:py|md)\b", text.read_text()):
+            if not any(path.endswith(named) for path in known):
+                missing.append(f"{text.relative_to(ROOT)} names {named}")
+    assert not missing
 
 
 def test_pymeshlab_is_imported_in_one_module_only() -> None:

@@ -1,13 +1,22 @@
-"""Coarse-to-fine reading of a field: ask for values only where its zero surface can be.
+"""Coarse-to-fine evaluation of a field: values are computed only where its zero surface can be.
 
-A coarse grid (24 to 95 cells an axis) is asked densely. Each further level halves the cell and
-interpolates the new corners. Then it asks for those whose interpolated value is so near zero that
-the field may bend across it, as far as the second differences of the parent's corners tell: in
-cells whose parent changes sign or touches one that does, and below a parent that is near zero with
-no change of sign beside it (a part thinner than a cell). While cells are too coarse to tell, it
-allows a constant bend in the former and asks for all in the latter. Then, until nothing changes,
-both ends of every edge that changes sign are asked, and bricks that the surface enters are added.
-So every vertex lies between true values, and what the surface reaches from a found cell is found.
+A decoder is a function f(x) whose zero set is the surface, and every evaluation costs attention
+over all latents. Marching cubes on a dense grid of 512^3 cells needs 135 million of them, of which
+all but about one in a hundred lie far from the surface and decide nothing. So the grid is refined
+as an octree: f is evaluated on all corners of a coarse grid, cells that the surface cannot cross
+are dropped, the others are halved, and so on to the resolution asked for. The question is which
+cells can be dropped without losing a part thinner than a coarse cell. f is close to a (truncated)
+distance, so a cell whose corners share a sign and are all farther from zero than half its diagonal
+is empty; nearer ones stay, even without a change of sign.
+
+New corners of a halved cell start as the trilinear interpolation of the old ones. The true value is
+computed for those whose interpolated value is so near zero that the field may bend across it, as
+far as the second differences of the parent's corners tell: in cells whose parent changes sign or
+touches one that does, and in cells whose parent is near zero with no change of sign around it.
+While cells are too coarse to tell, a constant bend is allowed in the former and all of the latter
+are evaluated. Then, until nothing changes, both ends of every edge that changes sign are evaluated,
+and bricks that the surface enters are added. So every vertex lies between true values, and what the
+surface reaches from a found cell is found.
 """
 
 from collections.abc import Callable
@@ -41,7 +50,7 @@ RESOLVED = 0.6  # cells below this share of the truncation show it: coarser leve
 
 @dataclass
 class Level:
-    """Bricks (B,3) of one resolution, their corner values (B,9,9,9), and which were asked."""
+    """Bricks (B,3) of one resolution, their corner values (B,9,9,9), which are evaluated."""
 
     resolution: int
     bricks: np.ndarray
@@ -56,7 +65,7 @@ class FieldError(ValueError):
 def read_field(
     field: Field, resolution: int, *, unit: float | None = None
 ) -> tuple[BrickField, int]:
-    """The bricks of `field` that hold its zero surface, and how many points were asked.
+    """The bricks of `field` that hold its zero surface, and the query count: evaluated points.
 
     field: positions float32 (Q,3) -> values (Q,), positive inside. The border of the grid counts
     as outside. unit: the distance that a value of 1 stands for (a TSDF's truncation); it tells
@@ -68,19 +77,23 @@ def read_field(
     halvings = 0
     while resolution % 2 ** (halvings + 1) == 0 and resolution >> (halvings + 1) >= coarsest:
         halvings += 1
-    asker = Asker(field)
-    level = dense_level(asker, resolution >> halvings)
+    evaluator = Evaluator(field)
+    level = dense_level(evaluator, resolution >> halvings)
     scale = unit or 0.0
     if unit is None:
         scale = spacing(level.resolution) / max(float(np.abs(level.values).max()), 1e-30)
     for _ in range(halvings):
-        level = refined(asker, level, scale, spacing(level.resolution) < RESOLVED * (unit or 0.0))
+        level = refined(
+            evaluator, level, scale, spacing(level.resolution) < RESOLVED * (unit or 0.0)
+        )
     crossed = crossing(level.values).any(axis=(1, 2, 3))
-    return BrickField(level.resolution, level.bricks[crossed], level.values[crossed]), asker.count
+    return BrickField(
+        level.resolution, level.bricks[crossed], level.values[crossed]
+    ), evaluator.count
 
 
-class Asker:
-    """The field on grid corners given by index; counts what it asks."""
+class Evaluator:
+    """The field on grid corners given by index; counts the queries."""
 
     def __init__(self, field: Field) -> None:
         self.field, self.count = field, 0
@@ -97,17 +110,17 @@ class Asker:
         return values
 
 
-def dense_level(asker: Asker, resolution: int) -> Level:
+def dense_level(evaluator: Evaluator, resolution: int) -> Level:
     """All bricks of a coarse grid."""
     axis = np.arange(bricks_per_axis(resolution))
     bricks = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     shape = (len(bricks), *(BRICK + 1,) * 3)
     level = Level(resolution, bricks, np.zeros(shape, np.float32), np.zeros(shape, bool))
-    ask(asker, level, np.ones(shape, bool))
+    evaluate(evaluator, level, np.ones(shape, bool))
     return level
 
 
-def refined(asker: Asker, parent: Level, scale: float, resolved: bool) -> Level:
+def refined(evaluator: Evaluator, parent: Level, scale: float, resolved: bool) -> Level:
     """The next level: bricks and corners below the parent's cells of interest, grown until closed.
 
     scale: the distance that a value of 1 stands for. resolved: whether the parent's cells are
@@ -143,8 +156,8 @@ def refined(asker: Asker, parent: Level, scale: float, resolved: bool) -> Level:
         np.concatenate(values),
         np.concatenate(known),
     )
-    ask(asker, level, np.concatenate(wanted))
-    close(asker, level)
+    evaluate(evaluator, level, np.concatenate(wanted))
+    close(evaluator, level)
     return level
 
 
@@ -177,12 +190,12 @@ def beside(level: Level, cells: np.ndarray) -> np.ndarray:
     return corner_reduce(marked, np.logical_or)
 
 
-def close(asker: Asker, level: Level) -> None:
-    """Ask until both ends of every crossed edge are true and no crossed brick is missing."""
+def close(evaluator: Evaluator, level: Level) -> None:
+    """Evaluate until both ends of every crossed edge are true and no crossed brick is missing."""
     while True:
         wanted = crossed_ends(level.values) & ~level.known
         if wanted.any():
-            ask(asker, level, wanted)
+            evaluate(evaluator, level, wanted)
             continue
         field = BrickField(level.resolution, level.bricks, level.values)
         missing = open_neighbours(field).astype(level.bricks.dtype)
@@ -194,19 +207,19 @@ def close(asker: Asker, level: Level) -> None:
         level.known = np.concatenate([level.known, np.zeros(shape, bool)])
         new = np.zeros(level.known.shape, bool)
         new[-len(missing) :] = True
-        ask(asker, level, new)
+        evaluate(evaluator, level, new)
 
 
-def ask(asker: Asker, level: Level, wanted: np.ndarray) -> None:
+def evaluate(evaluator: Evaluator, level: Level, wanted: np.ndarray) -> None:
     """Fill wanted corners that are not known, once per corner, in every brick that shares it."""
     unique = np.unique(corner_keys(level, wanted & ~level.known))
     if not len(unique):
         return
     side = level.resolution + BRICK + 2
     corners = np.stack(np.unravel_index(unique, (side, side, side)), axis=1)
-    answers = asker(level.resolution, corners)
+    computed = evaluator(level.resolution, corners)
     where, place = places(level, unique, wanted | on_border(wanted.shape))
-    level.values[where] = answers[place]
+    level.values[where] = computed[place]
     level.known[where] = True
 
 

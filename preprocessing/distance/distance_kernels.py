@@ -1,4 +1,4 @@
-"""Compiled nearest triangle: a walk down the wide tree for each point.
+"""Compiled nearest triangle: a walk down the hierarchy of oriented boxes for each point.
 
 Notable:
 - distances are float64 and exact to rounding, not to a grid. The blocks of the tree are measured in
@@ -77,7 +77,7 @@ def leaf_distances(blocks, row, x, y, z, limit, squared):  # type: ignore[no-unt
 
 @numba.njit(cache=True, fastmath=ROUGH, forceinline=True)
 def child_distances(blocks, row, x, y, z, limit, squared):  # type: ignore[no-untyped-def]
-    """As `leaf_distances`, to the turned boxes of a node's children."""
+    """As `leaf_distances`, to the oriented boxes of a node's children."""
     zero, within = np.float32(0), np.int32(0)
     for j in range(len(squared)):
         a = blocks[row, 0, j] * x + blocks[row, 1, j] * y + blocks[row, 2, j] * z

@@ -26,11 +26,11 @@ from preprocessing.mesh import Mesh, MeshError
 
 @dataclass(frozen=True)
 class TriangleTree:
-    """A tree over the triangles of a mesh, for many queries.
+    """Two bounding-volume hierarchies over the triangles of a mesh, for many queries.
 
     `order` int64 (F,) the faces as the tree holds them; `triangles` float64 (F,3,3) and `rows`
     int64 (F,3), their corners and vertex rows in that order; `boxes` float64 (.,6) of the binary
-    tree; `blocks` float32 (N,ROWS,WIDE) and `centres` float64 (N,4) of the wide one, level by
+    tree; `blocks` float32 (N,ROWS,WIDE) and `centres` float64 (N,4) of the 16-wide one, level by
     level from the leaves, levels[k] to levels[k + 1] being those of level k; `scale` units of the
     tree to a unit of the mesh. See `tree_kernels`.
     """

@@ -1,12 +1,13 @@
-"""Compiled building of the tree over triangles that distances and winding numbers walk.
+"""Compiled building of the bounding-volume hierarchies that distances and winding numbers walk.
 
 Notable:
-- two views of one order of triangles: boxes along the axes, two children to a node (rays of the
-  winding number), and nodes of `WIDE` children whose boxes are turned to lie along the surface
-  (nearest triangle): a point far from a fine mesh opens few of them, where boxes along the axes all
-  seem equally near;
-- a wide node is a float32 block (ROWS, WIDE) with one child to a column, so that one loop over the
-  columns measures all children at once in vector registers. A leaf's columns are its triangles;
+- two hierarchies over one order of triangles: a binary one of axis-aligned boxes (rays of the
+  winding number), and a 16-wide one of oriented boxes, which lie along the surface (nearest
+  triangle): a point far from a fine mesh opens few of them, where axis-aligned boxes all seem
+  equally near;
+- a node of the latter is a float32 block (ROWS, WIDE) with one child to a column, so that one loop
+  over the columns measures all children at once in vector registers. A leaf's columns are its
+  triangles;
 - such a block is relative to the centre of its own box and in units of the tree, so that rounding
   is a share of the box's size: `SLACK` in `distance_kernels` allows for it.
 """

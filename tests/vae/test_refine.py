@@ -1,4 +1,4 @@
-"""Coarse-to-fine reading equals the dense grid with a fraction of the questions."""
+"""Coarse-to-fine evaluation equals the dense grid with a fraction of the queries."""
 
 import numpy as np
 import pytest
