@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from preprocessing.mesh import Mesh, Transform, load_mesh_report, normalise, save_mesh, validate
 from preprocessing.mesh_extent import flat_faces, frame_ratio, solid_bounds
+from preprocessing.running.ledger import WATERTIGHT
 from preprocessing.shapes import box
 
 CUBE = box((2.0, 2.0, 2.0)).mesh
@@ -73,3 +74,4 @@ def test_frame_ratio_tells_of_specks_and_of_far_parts(size, away, ratio) -> None
     faces = np.concatenate([CUBE.faces, CUBE.faces + 8])
     assert np.isclose(frame_ratio(both, faces), ratio)
     assert frame_ratio(CUBE.vertices, CUBE.faces) == 1
+    assert validate(both, faces).columns.keys() <= set(WATERTIGHT.names)
