@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -42,10 +41,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_quick_and_shows_an_example(command: str) -> None:
-    started = time.monotonic()
+def test_help_shows_an_example(command: str) -> None:
     done = prep(command, "--help")
-    assert time.monotonic() - started < 2  # under a second on a machine that is not busy
     assert done.returncode == 0
     assert f"dora-prep {command}" in done.stdout.split("Example")[1]
 
