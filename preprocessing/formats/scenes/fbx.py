@@ -53,6 +53,7 @@ def read_records(data: bytes) -> list[Record]:
         return binary.records()
     if data.startswith(MAGIC[: len(data)]):
         raise MeshError("truncated", f"{len(data)} bytes; the header of an FBX has 27")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     start = data[:4096]
     named = re.search(rb";\s*FBX (\d+)\.(\d+)\.(\d+)|FBXHeaderExtension\s*:", start)
     if named is None:

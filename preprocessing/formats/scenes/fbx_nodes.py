@@ -19,6 +19,9 @@ DEEPEST = 64
 """Records nest this deep at most; real files stay under ten."""
 LARGEST_ARRAY = 1 << 30
 """Bytes that one array may unpack to."""
+BOMB, SMALL = 300, 16 << 20
+"""Coordinates and indices pack by two to twenty. More than SMALL bytes that unpack BOMB-fold are a
+bomb."""
 
 NUMBERS = {"C": "B", "B": "B", "Z": "B", "Y": "h", "I": "i", "F": "f", "L": "q", "D": "d"}
 """Letter of a single number -> struct's letter."""
@@ -39,7 +42,8 @@ class Packed:
         """The numbers (count,). Raises MeshError(truncated, too-large, unreadable)."""
         kind = np.dtype(self.kind)
         size = self.count * kind.itemsize
-        if size > LARGEST_ARRAY:
+        bomb = self.deflated and size > SMALL and size > BOMB * len(self.data)
+        if bomb or size > LARGEST_ARRAY:
             raise MeshError("too-large", f"an array of {self.count} numbers")
         data = self.data
         if self.deflated:
@@ -96,11 +100,11 @@ class Record:
             parts.append(part)
         if not parts:
             return np.empty(0, kind)
-        numbers = np.concatenate(parts)
+        numbers = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if kind is int and numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
             raise MeshError("unreadable", f"{name} of the FBX holds a NaN among its indices")
         with np.errstate(invalid="ignore"):
-            return numbers.astype(kind)
+            return numbers.astype(kind, copy=False)
 
 
 class Binary:

@@ -4,7 +4,7 @@ import numpy as np
 
 from preprocessing.mesh_errors import MeshError
 
-MOST_CORNERS = 1 << 29
+MOST_CORNERS = 1 << 27
 """A scene that would bake into more face corners than this is refused: instances are cheap to
 write down, and what they ask for need not fit into memory."""
 

@@ -13,7 +13,8 @@ from preprocessing.mesh_errors import MeshError
 
 SIDES = 128
 """A cylinder of so many sides has 0.04 % less volume than a round one."""
-MOST_CELLS = 1 << 24
+MOST_CELLS = 1 << 21
+"""Cells of a height field or an extrusion: the latter has as many as two lists multiplied."""
 
 
 def quads(vertices: np.ndarray, corners: np.ndarray) -> Triangles:

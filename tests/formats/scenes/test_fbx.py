@@ -158,6 +158,7 @@ def test_what_is_not_read_is_refused_by_name() -> None:
     good = text_file(rows)
     assert refusal(good.replace(b"; FBX 7.4", b"; FBX 5.8")).reason == "unsupported-format"
     assert "5800" in refusal(good.replace(b"; FBX 7.4", b"; FBX 5.8")).message
+    assert len(read_fbx(b"\xef\xbb\xbf" + good)[1]) == 16
     assert refusal(b"solid cube").reason == "unreadable"
     assert refusal(good[: len(good) // 2]).reason == "truncated"
     assert refusal(binary_file(rows)[:-200]).reason == "truncated"
@@ -170,8 +171,10 @@ def test_what_is_not_read_is_refused_by_name() -> None:
     assert refusal(last).reason in ("truncated", "index-out-of-range", "unreadable")
 
 
-def test_an_array_that_unpacks_to_more_than_it_says_is_cut() -> None:
-    """A flood of zeros behind a small count costs nothing; a count that lies is refused."""
+def test_packed_floods_are_refused_where_they_count_and_passed_over_elsewhere() -> None:
     flood = binary_file([("Objects", [], [("X", [np.zeros(10_000_000)], [])])])
     assert len(flood) < 100_000
     assert refusal(flood).reason == "empty"
+    rows = scene(Model({}, 0)).rows()
+    rows[1][2][0][2][0] = ("Vertices", [np.zeros(9_000_000)], [])
+    assert refusal(binary_file(rows)).reason == "too-large"
