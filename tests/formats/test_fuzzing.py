@@ -35,7 +35,7 @@ def assert_held(told: dict, count: int) -> None:
     assert told["wrong"] == []
     assert sum(told["outcomes"].values()) == count
     assert told["outcomes"]["ok"] > 0  # damage that is too heavy would test the first check alone
-    assert len(told["outcomes"]) > 3
+    assert len(told["outcomes"]) >= 3
 
 
 def test_damaged_files() -> None:
