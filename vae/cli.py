@@ -29,7 +29,7 @@ Run = Annotated[Path, typer.Option("--out", help="The run's folder.", show_defau
 Out = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=False)]
 Model = Annotated[
-    Path, typer.Option("--model", help="A run folder, a .safetensors or a published .ckpt.")
+    Path, typer.Option("--model", help="dora-tiny, a run, a .safetensors, a .ckpt, or FAMILY:PATH.")
 ]
 Heads = Annotated[
     int | None, typer.Option("--heads", help="Head count of a .ckpt that does not say it.")

@@ -107,6 +107,7 @@ def test_fetched_weights_are_named_by_their_file(
         return str(path)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr(hub, "reach_hub", lambda: None)
     name = settled("triposg", accept_licence=False)
     assert name == f"triposg:{tmp_path / 'vae/diffusion_pytorch_model.safetensors'}"
     assert {repo for repo, _ in asked} == {"VAST-AI/TripoSG"}
@@ -122,11 +123,21 @@ def test_a_licence_is_accepted_first_and_offline_says_what_to_bring(
         raise LocalEntryNotFoundError("no connection\nand more")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
+    monkeypatch.setattr(hub, "reach_hub", lambda: None)
     with pytest.raises(UsageError, match=r"South Korea.*--accept-licence"):
         settled("hunyuan3d-2.1", accept_licence=False)
     with pytest.raises(UsageError, match=r"bring model\.fp16\.ckpt from https.*FOLDER") as caught:
         settled("hunyuan3d-2.1", accept_licence=True)
     assert "\n" not in str(caught.value)
+
+    def closed(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError("no route")
+
+    monkeypatch.undo()
+    monkeypatch.setattr("socket.create_connection", closed)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with pytest.raises(UsageError, match=r"ConnectionRefusedError.*bring .* and config\.json"):
+        settled("triposg", accept_licence=False)
 
 
 def test_the_model_in_the_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Names of models become files: in the box, given with a family, or fetched from the hub."""
 
 import logging
+import socket
 from pathlib import Path
 
 from preprocessing.files import sha256_file
@@ -47,24 +48,41 @@ def fetch(family: str, name: str, accept_licence: bool) -> Path:
     Raises CheckpointError when a licence is not accepted, or the hub cannot be reached: then in
     one line which file to bring where.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     facts = FAMILIES[family]
     log.warning("%s: %s, licence %s (%s)", name, facts.files[0], facts.licence, facts.url)
     if not (facts.permissive or accept_licence):
         raise CheckpointError(
-            f"the weights of {name} are under the {facts.licence}; read it at {facts.url} and give "
-            "--accept-licence to go on"
+            f"the weights of {name} are under the {facts.licence}; read it at {facts.url}, then "
+            f"give --accept-licence (Python: accept_licence=True), or bring them and give "
+            f"{name}:PATH"
         )
+    # The settings first: beside the weights, where `find_config` looks for them.
+    files = facts.files[::-1]
     try:
-        # The settings first: beside the weights, where `find_config` looks for them.
-        paths = [hf_hub_download(facts.repo, file) for file in reversed(facts.files)]
+        kept = [try_to_load_from_cache(facts.repo, file) for file in files]
+        if not all(isinstance(path, str) for path in kept):
+            reach_hub()  # the hub's client itself tries for most of a minute, aloud
+            kept = [hf_hub_download(facts.repo, file) for file in files]
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError) as error:
         raise CheckpointError(bring(facts, name, error)) from error
-    weights = Path(paths[-1])
+    weights = Path(str(kept[-1]))
     log.warning("%s: sha256 %s", name, sha256_file(weights))
     return weights
+
+
+def reach_hub() -> None:
+    """Raise OSError when the hub's host does not answer; with a proxy, leave it to the client."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    from huggingface_hub.constants import ENDPOINT
+
+    if not getproxies():
+        host = urlsplit(ENDPOINT)
+        socket.create_connection((str(host.hostname), host.port or 443), timeout=10).close()
 
 
 def bring(facts: Family, name: str, error: Exception) -> str:
