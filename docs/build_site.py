@@ -17,19 +17,9 @@ import pdoc.render
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("preprocessing", "vae", "dora_bench")
-GUIDES = (
-    "installation",
-    "python",
-    "samples-in-pytorch",
-    "formats",
-    "cluster",
-    "training",
-    "models",
-    "add-your-model",
-    "metrics",
-    "decisions",
-)
-"""In the order of the list; each a Markdown file in this folder."""
+FIRST = ("installation", "python", "samples-in-pytorch", "meshes", "formats", "cluster", "training")
+GUIDES = (*FIRST, *sorted({path.stem for path in (ROOT / "docs").glob("*.md")} - {*FIRST}))
+"""Every Markdown file of this folder, a newcomer's first."""
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1c2128; --soft: #667; --line: #dde1e7;
