@@ -117,7 +117,8 @@ class LoadedMesh:
 def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
     """Bounding-box centre to 0, longest side to [-1, 1], in float64.
 
-    Only faces that have an area count. Raises MeshError(empty) without faces and
+    Only faces that have an area count; those without one that reach beyond are left out of the
+    result. Raises MeshError(empty) without faces and
     MeshError(zero-extent) when all used vertices coincide.
     """
     if len(mesh.faces) == 0:
@@ -128,7 +129,8 @@ def normalise(mesh: Mesh) -> tuple[Mesh, Transform]:
         raise MeshError("zero-extent", "all vertices coincide; there is no size to scale by")
     center = low + (high - low) / 2
     transform = Transform(2.0 / longest, (float(center[0]), float(center[1]), float(center[2])))
-    return transform.place(mesh), transform
+    faces = mesh.faces[~sticking_out(mesh.vertices, mesh.faces, (low, high))]
+    return Mesh(transform.apply(mesh.vertices), faces), transform
 
 
 def frame_of_output(mesh: Mesh) -> Transform:
@@ -187,7 +189,7 @@ def validate(vertices: np.ndarray, faces: np.ndarray) -> LoadedMesh:
     if len(faces) == 0:
         raise MeshError("zero-area", f"all {given} faces name a vertex or place twice")
     check_geometry(vertices, faces)
-    outlying = sticking_out(vertices, faces)
+    outlying = sticking_out(vertices, faces, solid_bounds(vertices, faces))
     degenerate, faces = given - len(faces), faces[~outlying]
     used = np.zeros(len(vertices), bool)
     used[faces] = True

@@ -36,9 +36,11 @@ def solid_bounds(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
     return low, high
 
 
-def sticking_out(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Which faces (F,3) have no area and reach beyond all that have one, bool (F,)."""
-    low, high = solid_bounds(vertices, faces)
+def sticking_out(
+    vertices: np.ndarray, faces: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Which faces (F,3) reach beyond the `bounds` of those with an area, bool (F,)."""
+    low, high = bounds
     slack = 1e-9 * (high - low).max()
     beyond = ((vertices < low - slack) | (vertices > high + slack)).any(axis=1)
     return beyond[faces].any(axis=1)

@@ -30,7 +30,9 @@ FAR = [
 @pytest.mark.parametrize("suffix", [".ply", ".obj", ".glb", ".stl"])
 def test_a_face_without_area_far_out_does_not_decide_the_frame(corners, suffix, tmp_path) -> None:
     mesh = Mesh(*with_face(*corners))
-    assert normalise(mesh)[1] == AS_IT_IS
+    placed, frame = normalise(mesh)
+    assert frame == AS_IT_IS
+    assert np.array_equal(placed.faces, CUBE.faces)
     save_mesh(mesh, tmp_path / f"cube{suffix}")
     loaded = load_mesh_report(tmp_path / f"cube{suffix}")
     assert normalise(loaded.mesh)[1] == AS_IT_IS
