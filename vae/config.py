@@ -100,6 +100,11 @@ class TrainConfig:
     token_warmup: int = 0
     init_scale: float = 0.0
     ema: float = 0.999
+    start: Literal["place", "gaussian"] = "place"
+    start_octaves: int = 5
+    start_alpha: float = 1.0
+    resident: bool = False
+    growing: bool = False
     precision: Literal["no", "bf16"] = "bf16"
     checkpointing: bool = True
     seed: int = 0
@@ -126,7 +131,7 @@ class VAEConfig:
 # What `tiny` and `small` need to converge was measured: docs/training.md holds the table.
 TINY = VAEConfig(
     model=ModelConfig(
-        width=128, heads=4, encoder_layers=1, decoder_layers=3, embed=16, truncation=0.05
+        width=128, heads=4, encoder_layers=1, decoder_layers=3, embed=48, truncation=0.05
     ),
     data=DataConfig(
         coarse_points=512,
@@ -153,6 +158,37 @@ TINY = VAEConfig(
         threads=1,
         kl_warmup=200,
         save_every=250,
+    ),
+)
+
+# The model in the box, `dora-tiny`: one GPU, scenes without end (benchmarks/train_tiny.py).
+BOXED = VAEConfig(
+    model=ModelConfig(
+        width=256, heads=8, encoder_layers=1, decoder_layers=3, embed=48, truncation=0.05
+    ),
+    data=DataConfig(
+        coarse_points=4096,
+        sharp_points=4096,
+        sharp_near=1024,
+        coarse_near=1024,
+        space=1024,
+        token_lengths=(64, 128, 256, 512, 1024, 2048, 4096),
+        token_weights=(0.08, 0.12, 0.25, 0.25, 0.15, 0.1, 0.05),
+        mirror_probability=0.5,
+        mean_share=0.25,
+    ),
+    train=TrainConfig(
+        steps=20_000,
+        batch=64,
+        lr=1e-3,
+        warmup=200,
+        init_scale=0.25,
+        checkpointing=False,
+        kl_weight=1e-4,
+        kl_warmup=500,
+        resident=True,
+        loaders=4,
+        keep_last=1,
     ),
 )
 
@@ -192,6 +228,7 @@ V1_2 = VAEConfig()
 
 PRESETS: dict[str, VAEConfig] = {
     "tiny": TINY,
+    "dora-tiny": BOXED,
     "small": SMALL,
     "v1.0": V1_0,
     "v1.1": V1_1,

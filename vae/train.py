@@ -43,8 +43,11 @@ from vae.checkpoint import (
 from vae.config import TrainConfig, VAEConfig, to_dict
 from vae.data import Batch, batches, check_one_eps, find_samples
 from vae.model import DoraVAE, Posterior
+from vae.resident import ResidentSet
+from vae.start import gaussian_start, place_start
 
 STEPS = "checkpoints"
+BOARD_EVERY = 10  # steps between two points of a TensorBoard curve; log.csv has every step
 ENDLESS = 2**40  # steps of a run that the clock ends
 COLUMNS = ("step", "loss", "near", "sharp", "kl", "iou", "tokens", "lr", "grad_norm", "seconds")
 
@@ -102,14 +105,14 @@ def train(
     averaged = {name: value.to(accelerator.device) for name, value in averaged.items()}
     limit = ENDLESS if settings.minutes > 0 else settings.steps
     last_step = min(limit, until or limit)
-    reader = batches(
-        samples,
-        config,
-        state.step,
-        last_step,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
+    ranks = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
+    reader: Iterator[Batch]
+    if settings.resident:
+        held = ResidentSet(lambda: find_samples(data), config, accelerator.device, **ranks)
+        each = settings.accumulate
+        reader = held.batches(state.step * each, last_step * each)
+    else:
+        reader = batches(samples, config, state.step, last_step, **ranks)
     silent = quiet or not accelerator.is_main_process
     with (
         torch_threads(settings.threads),
@@ -166,12 +169,9 @@ def build(config: VAEConfig) -> tuple[DoraVAE, torch.optim.Optimizer]:
         torch.manual_seed(settings.seed)
         model = DoraVAE(config.model)
         if settings.init_scale > 0:
-            for module in model.modules():
-                if isinstance(module, nn.Linear):
-                    spread = settings.init_scale / math.sqrt(config.model.width)
-                    nn.init.normal_(module.weight, std=spread)
-                    if module.bias is not None:
-                        nn.init.zeros_(module.bias)
+            gaussian_start(model, settings.init_scale)
+        if settings.start == "place":
+            place_start(model, settings.start_octaves, settings.start_alpha)
     model.checkpointing = settings.checkpointing
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -201,6 +201,7 @@ def train_step(
     kl_weight = settings.kl_weight * min(1.0, (step + 1) / max(1, settings.kl_warmup))
     cut = truncation(config, share)
     sums: dict[str, Tensor] = {}
+    micro_losses: list[tuple[Tensor, list[str]]] = []
     tokens, ids = 0, []
     for micro in range(settings.accumulate):
         batch = next(reader).to(accelerator.device)
@@ -219,15 +220,17 @@ def train_step(
                 )
             terms = losses(logits.float(), posterior, batch, config, cut)
             loss = terms["near"] + settings.sharp_weight * terms["sharp"] + kl_weight * terms["kl"]
-            if not torch.isfinite(loss):
-                raise Diverged(
-                    f"step {step}: the loss is {loss.item()} with the items {', '.join(batch.ids)}"
-                )
+            micro_losses.append((loss.detach(), batch.ids))
             accelerator.backward(loss / settings.accumulate)
         for name, value in {"loss": loss, **terms}.items():
             sums[name] = sums.get(name, 0) + value.detach() / settings.accumulate
     norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
-    if not torch.isfinite(norm):
+    if not torch.isfinite(norm):  # the one wait for the device in a step
+        for loss, items in micro_losses:
+            if not torch.isfinite(loss):
+                raise Diverged(
+                    f"step {step}: the loss is {loss.item()} with the items {', '.join(items)}"
+                )
         raise Diverged(f"step {step}: the gradient is not finite with the items {', '.join(ids)}")
     optimizer.step()
     optimizer.zero_grad()
@@ -294,8 +297,8 @@ def truncation(config: VAEConfig, share: float) -> float:
 def average(averaged: Mapping[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
     """Move the average towards the weights; the horizon grows with the step up to `decay`."""
     now = min(decay, (1 + step) / (10 + step))
-    for name, value in model.state_dict().items():
-        averaged[name].lerp_(value, 1 - now)
+    values = model.state_dict()
+    torch._foreach_lerp_([averaged[name] for name in values], [*values.values()], 1 - now)
 
 
 def prepare_folder(config: VAEConfig, out: Path, ids: list[str], overwrite: bool) -> None:
@@ -427,6 +430,8 @@ class Log:
             return
         self.writer.writerow(row)
         self.handle.flush()
+        if int(row["step"]) % BOARD_EVERY:
+            return
         for name in COLUMNS[1:-1]:
             self.board.add_scalar(name, row[name], int(row["step"]))
 
