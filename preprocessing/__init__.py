@@ -39,6 +39,7 @@ _HOME = {
     "sample_shape": "points.sampling",
     "Shape": "shapes",
     "generate_shapes": "shapes",
+    "generate_scenes": "scenes",
     "Item": "running.runner",
     "Outcome": "running.runner",
     "run": "running.runner",

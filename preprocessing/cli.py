@@ -408,6 +408,34 @@ def show_folder(
 
 
 @app.command()
+def shapes(
+    out: Out,
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Seed = 0,
+    workers: Workers = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Generate scenes like artists' meshes, to train on or to test with: files 000000.ply, ...
+
+    Scene i depends on the seed and i alone: a larger count leaves the first ones as they are.
+
+    \b
+    Examples:
+      dora-prep shapes --count 10000 --seed 1 --out scenes
+      dora-prep run scenes --out prepared --eps 2/128 --points 16384
+    """
+    from preprocessing.scenes import write_scenes
+
+    with stdout_for_results_only():
+        write_scenes(count, seed, out, workers=workers, quiet=quiet or as_json)
+    if as_json:
+        typer.echo(json.dumps({"count": count, "seed": seed, "out": str(out)}))
+    elif not quiet:
+        typer.echo(f"{count} scenes of seed {seed} in {out}")
+
+
+@app.command()
 def doctor(
     ray: Annotated[bool, typer.Option("--ray/--no-ray", help="Also start and stop Ray.")] = True,
     as_json: Json = False,

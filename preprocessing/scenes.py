@@ -5,12 +5,18 @@ a union of posed parts, parts along the axes, a mirrored half, a row or a ring o
 of a seed depends on (seed, i) alone, whatever the count.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from preprocessing import seeds
+from preprocessing.console import Progress, UsageError
+from preprocessing.files import atomic_write
 from preprocessing.mesh import Mesh, save_mesh
 from preprocessing.scene_parts import joined, random_part, unit_box
 from preprocessing.shapes import between, random_rotation
@@ -33,16 +39,41 @@ def generate_scenes(count: int, seed: int = 0) -> Iterator[tuple[str, Mesh]]:
         yield f"{index:06d}", scene(seed, index)
 
 
-def write_scenes(count: int, seed: int, out: str | Path) -> Iterator[Path]:
-    """Write scenes as binary PLY files `out`/<id>.ply, each whole or absent; yields their paths.
+def write_scenes(
+    count: int, seed: int, out: str | Path, *, workers: int = 0, quiet: bool = False
+) -> None:
+    """Write scenes as binary PLY files `out`/<id>.ply, each whole or absent; workers 0: all cores.
 
-    A file that is there already is left: it holds the same scene.
+    A folder holds one seed, which `out`/seed.txt tells: what is there already is left as it is.
+    Raises UsageError for a folder of another seed.
     """
-    for index in range(count):
-        path = Path(out) / f"{index:06d}.ply"
-        if not path.exists():
-            save_mesh(scene(seed, index), path)
-        yield path
+    out = Path(out)
+    note = out / "seed.txt"
+    if note.exists() and note.read_text().strip() != str(seed):
+        raise UsageError(f"{out} holds scenes of seed {note.read_text().strip()}; take another")
+    atomic_write(note, f"{seed}\n")
+    missing = [i for i in range(count) if not scene_path(out, i).exists()]
+    with Progress(count, "scenes", quiet) as progress:
+        progress.update(count - len(missing))
+        if workers == 1 or len(missing) < 64:
+            for index in missing:
+                write_scene(index, seed, out)
+                progress.update()
+            return
+        # Made afresh: a forked child would inherit whatever threads the caller runs.
+        with ProcessPoolExecutor(workers or os.cpu_count(), get_context("forkserver")) as pool:
+            for _ in pool.map(write_scene, missing, repeat(seed), repeat(out), chunksize=16):
+                progress.update()
+
+
+def scene_path(out: Path, index: int) -> Path:
+    """Where a scene lies."""
+    return out / f"{index:06d}.ply"
+
+
+def write_scene(index: int, seed: int, out: Path) -> None:
+    """One file."""
+    save_mesh(scene(seed, index), scene_path(out, index))
 
 
 def placed(g: np.random.Generator, part: Mesh, spread: float, turned: bool) -> Mesh:

@@ -40,11 +40,14 @@ class ModelConfig:
 class DataConfig:
     """What one step reads: points per cloud, supervision points per pool, token lengths.
 
+    eps: offsets of the solids that the samples may come from; the first is the model's own, which
+    `dora-vae encode` makes of a raw mesh.
     mean_share: of the items whose posterior mean is decoded in place of a sample. With few shapes
     latents can carry next to nothing, and a decoder that has seen only noise there misreads the
     mean (one CAD part: IoU 0.98 from samples, 0.50 from the mean). The published recipe has none.
     """
 
+    eps: tuple[str, ...] = ("2/256",)
     coarse_points: int = 32768
     sharp_points: int = 32768
     sharp_near: int = 21384
@@ -68,13 +71,15 @@ class DataConfig:
 class TrainConfig:
     """The optimisation. `batch` is per process; a step sees batch * processes * accumulate items.
 
-    truncation_start > 0: the TSDF target is cut at a width that shrinks geometrically from there
-    to the model's `truncation` during the first `truncation_share` of all steps.
     minutes > 0: the clock replaces `steps`: schedules follow it and training ends after that much
     time. Such a run is not repeatable to the bit; one by steps is.
-    kl_warmup: steps over which the KL weight rises from 0. token_warmup: steps during which only
-    the shortest token length is drawn. init_scale > 0: linear weights start from a Gaussian of
-    init_scale / sqrt(width) in place of torch's default. ema 0: no averaging of the weights.
+    kl_warmup: steps over which the KL weight rises from 0. init_scale > 0: linear weights start
+    from a Gaussian of init_scale / sqrt(width) in place of torch's default. ema 0: no averaging of
+    the weights.
+    start: `place` gives the untrained model what it must otherwise discover, see vae/start.py, with
+    start_octaves of position and a factor start_alpha on them; `gaussian` is init_scale alone.
+    resident: the whole set in the device's memory, see vae/resident.py; growing: what appears in
+    the folder while the run goes is taken in (then a run is not repeatable to the bit).
     loaders: worker processes that read ahead; 0 reads in the training process. threads: of torch
     on the CPU; 0 leaves them as they are. Small matrices on a busy machine want 1: threads that
     wait for each other made a step 2.9 processor seconds in place of 0.33.
@@ -95,12 +100,9 @@ class TrainConfig:
     sharp_weight: float = 2.0
     kl_weight: float = 1e-3
     kl_warmup: int = 0
-    truncation_start: float = 0.0
-    truncation_share: float = 0.5
-    token_warmup: int = 0
     init_scale: float = 0.0
     ema: float = 0.999
-    start: Literal["place", "gaussian"] = "place"
+    start: Literal["place", "gaussian"] = "gaussian"
     start_octaves: int = 5
     start_alpha: float = 1.0
     resident: bool = False
@@ -151,6 +153,7 @@ TINY = VAEConfig(
         lr=5e-4,
         warmup=30,
         init_scale=0.25,
+        start="place",
         ema=0.99,
         precision="no",
         checkpointing=False,
@@ -167,6 +170,7 @@ BOXED = VAEConfig(
         width=256, heads=8, encoder_layers=1, decoder_layers=3, embed=48, truncation=0.05
     ),
     data=DataConfig(
+        eps=("2/128", "2/256"),
         coarse_points=4096,
         sharp_points=4096,
         sharp_near=1024,
@@ -183,6 +187,7 @@ BOXED = VAEConfig(
         lr=1e-3,
         warmup=200,
         init_scale=0.25,
+        start="place",
         checkpointing=False,
         kl_weight=1e-4,
         kl_warmup=500,
@@ -207,7 +212,13 @@ SMALL = VAEConfig(
         mean_share=0.25,
     ),
     train=TrainConfig(
-        steps=200_000, batch=16, lr=3e-4, warmup=1000, init_scale=0.25, checkpointing=False
+        steps=200_000,
+        batch=16,
+        lr=3e-4,
+        warmup=1000,
+        init_scale=0.25,
+        start="place",
+        checkpointing=False,
     ),
 )
 
@@ -222,9 +233,8 @@ V1_0 = VAEConfig(
 )
 
 V1_1 = VAEConfig()
-# The recipe of v1.1 on watertight meshes at half the offset (eps 2/512): its samples come from
-# `dora-prep run --eps 2/512`; the model and the optimisation are the same.
-V1_2 = VAEConfig()
+# The recipe of v1.1 on solids at half the offset; the model and the optimisation are the same.
+V1_2 = VAEConfig(data=DataConfig(eps=("2/512",)))
 
 PRESETS: dict[str, VAEConfig] = {
     "tiny": TINY,
@@ -234,9 +244,6 @@ PRESETS: dict[str, VAEConfig] = {
     "v1.1": V1_1,
     "v1.2": V1_2,
 }
-
-# The offset that each published recipe trains on, written into the run for the record.
-PRESET_EPS = {"v1.0": "2/256", "v1.1": "2/256", "v1.2": "2/512"}
 
 
 def preset(name: str) -> VAEConfig:

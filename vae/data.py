@@ -129,8 +129,6 @@ class StepData(Dataset[Batch]):
 def draw_tokens(config: VAEConfig, step: int) -> int:
     """The token length of a step, the same in every process."""
     data, train = config.data, config.train
-    if step < train.token_warmup:
-        return min(data.token_lengths)
     weights = np.asarray(data.token_weights) / sum(data.token_weights)
     return int(
         seeds.generator(train.seed, f"{step}", "tokens").choice(data.token_lengths, p=weights)

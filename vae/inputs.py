@@ -83,6 +83,7 @@ def find_eps(values: Any) -> float | str | None:
     if not isinstance(values, Mapping):
         return None
     if values.get("eps"):
-        return values["eps"]
+        eps = values["eps"]
+        return eps[0] if isinstance(eps, list | tuple) else eps  # the first is the model's own
     found = (find_eps(value) for value in values.values())
     return next((eps for eps in found if eps is not None), None)

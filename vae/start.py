@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vae.blocks import CrossBlock
 from vae.config import ModelConfig
-from vae.model import CrossBlock, DoraVAE
+from vae.model import DoraVAE
 
 LOG_VARIANCE = -4.0
 

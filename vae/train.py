@@ -199,7 +199,6 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = lr
     kl_weight = settings.kl_weight * min(1.0, (step + 1) / max(1, settings.kl_warmup))
-    cut = truncation(config, share)
     sums: dict[str, Tensor] = {}
     micro_losses: list[tuple[Tensor, list[str]]] = []
     tokens, ids = 0, []
@@ -218,7 +217,7 @@ def train_step(
                     noise=batch.noise,
                     sharp_present=batch.sharp_present,
                 )
-            terms = losses(logits.float(), posterior, batch, config, cut)
+            terms = losses(logits.float(), posterior, batch, config)
             loss = terms["near"] + settings.sharp_weight * terms["sharp"] + kl_weight * terms["kl"]
             micro_losses.append((loss.detach(), batch.ids))
             accelerator.backward(loss / settings.accumulate)
@@ -242,7 +241,7 @@ def train_step(
 
 
 def losses(
-    logits: Tensor, posterior: Posterior, batch: Batch, config: VAEConfig, cut: float
+    logits: Tensor, posterior: Posterior, batch: Batch, config: VAEConfig
 ) -> dict[str, Tensor]:
     """The terms of the loss, means over items, and the IoU of signs on near and space points.
 
@@ -252,6 +251,7 @@ def losses(
     """
     count = batch.near.shape[1]
     sdf = torch.cat([batch.near, batch.sharp_near], dim=1)[..., 3]
+    cut = config.model.truncation
     if config.model.output == "tsdf":
         error = (logits - (sdf / cut).clamp(-1.0, 1.0)).square()
     else:
@@ -283,14 +283,6 @@ def learning_rate(settings: TrainConfig, step: int, share: float) -> float:
     low = settings.final_lr_share
     cosine = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     return settings.lr * cosine * min(1.0, (step + 1) / max(1, settings.warmup))
-
-
-def truncation(config: VAEConfig, share: float) -> float:
-    """The distance at which the TSDF target is cut now."""
-    first, last = config.train.truncation_start, config.model.truncation
-    if first <= last:
-        return last
-    return first * (last / first) ** min(1.0, share / config.train.truncation_share)
 
 
 @torch.no_grad()

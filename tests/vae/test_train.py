@@ -26,7 +26,6 @@ from vae.train import (
     prepare_folder,
     read_log,
     train,
-    truncation,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -214,15 +213,15 @@ def test_losses_are_the_published_ones(data: Path) -> None:
     logits, posterior = model(
         batch.coarse, batch.sharp, batch.rows, xyz, sharp_present=batch.sharp_present
     )
-    terms = losses(logits, posterior, batch, config(), 0.05)
+    terms = losses(logits, posterior, batch, config())
     near = ((logits[:, :48] - (batch.near[..., 3] / 0.05).clamp(-1, 1)) ** 2).mean()
     assert terms["near"].item() == pytest.approx(near.item(), rel=1e-5)
     sharp = ((logits[:, 48:] - (batch.sharp_near[..., 3] / 0.05).clamp(-1, 1)) ** 2).mean(1)
     sharp = (sharp * batch.sharp_present).mean()
     assert terms["sharp"].item() == pytest.approx(sharp.item(), rel=1e-5)
     perfect = torch.cat([batch.near, batch.sharp_near], 1)[..., 3]
-    assert losses(perfect, posterior, batch, config(), 0.05)["iou"] == 1
-    assert losses(-perfect, posterior, batch, config(), 0.05)["iou"] == 0
+    assert losses(perfect, posterior, batch, config())["iou"] == 1
+    assert losses(-perfect, posterior, batch, config())["iou"] == 0
     occupancy = losses(1e4 * perfect, posterior, batch, config("output=occupancy"), 0.05)
     assert occupancy["near"] < 1e-2
 
@@ -234,7 +233,7 @@ def test_an_item_without_edges_has_no_sharp_loss(data: Path) -> None:
     logits, posterior = model(
         batch.coarse, batch.sharp, batch.rows, xyz, sharp_present=batch.sharp_present
     )
-    assert losses(logits, posterior, batch, config(), 0.05)["sharp"] == 0
+    assert losses(logits, posterior, batch, config())["sharp"] == 0
 
 
 def test_schedules() -> None:
@@ -242,11 +241,6 @@ def test_schedules() -> None:
     assert learning_rate(settings, 0, 0.0) == pytest.approx(0.2)
     assert learning_rate(settings, 10, 0.5) == pytest.approx(0.55)
     assert learning_rate(settings, 19, 1.0) == pytest.approx(0.1)
-    widened = config("truncation=0.05", "truncation_start=0.2", "truncation_share=0.5")
-    assert truncation(widened, 0.0) == pytest.approx(0.2)
-    assert truncation(widened, 0.25) == pytest.approx(0.1)
-    assert truncation(widened, 0.9) == pytest.approx(0.05)
-    assert truncation(config(), 0.0) == 0.05
 
 
 def test_average_starts_at_the_weights_and_follows_slowly() -> None:
