@@ -22,7 +22,8 @@ from vae.data import find_samples
 from vae.latents import TokenSource, encode_shape
 from vae.model import DoraVAE
 from vae.reconstruction import decoded_field, reconstruct
-from vae.train import read_log, train
+from vae.train import train
+from vae.train_log import read_log
 
 
 def main() -> None:

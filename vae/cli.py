@@ -66,6 +66,17 @@ def train(
             "schedules keep the preset's length, which --set steps=N changes.",
         ),
     ] = None,
+    val: Annotated[
+        Path | None, typer.Option("--val", help="Samples to validate on.", show_default=False)
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--resume-from",
+            help="Begin with the weights of this model (a run, a file, dora-tiny).",
+            show_default=False,
+        ),
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="no or bf16.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random draw.")] = None,
     device: Device = "auto",
@@ -76,8 +87,9 @@ def train(
     """Train a preset; the same command again goes on where it stopped.
 
     \b
-    Example:
-      dora-vae train --preset tiny --data prepared/samples --out runs/tiny
+    Examples:
+      dora-vae train --preset tiny --data prepared/samples --out runs/tiny --set val_share=0.1
+      dora-vae train --preset dora-tiny --resume-from dora-tiny --data mine/samples --out runs/mine
     """
     from preprocessing.first_look import check_out_folder
     from vae.config import override
@@ -99,7 +111,15 @@ def train(
                 file=sys.stderr,
             )
         figures = run(
-            config, data, out, until=steps, device=device, overwrite=overwrite, quiet=quiet
+            config,
+            data,
+            out,
+            val=val,
+            start_from=start_from,
+            until=steps,
+            device=device,
+            overwrite=overwrite,
+            quiet=quiet,
         )
     report({"run": str(out), **figures}, quiet, as_json)
 
@@ -265,7 +285,7 @@ def usage_errors() -> Iterator[None]:
     from vae.data import DataError
     from vae.latents import LatentsError
     from vae.refine import FieldError
-    from vae.train import TrainError
+    from vae.run_folder import TrainError
 
     try:
         yield

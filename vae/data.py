@@ -9,6 +9,7 @@ Notable:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -27,6 +28,7 @@ from preprocessing.points.sample_at import SampleSource
 from preprocessing.points.samples import SampleError, read_window, sample_files
 from preprocessing.points.shards import find_packed, is_packed
 from preprocessing.running.known_eps import eps_of_samples, require_one_eps
+from preprocessing.settings import parse_eps
 from vae.config import VAEConfig
 from vae.model import split_tokens
 
@@ -82,12 +84,25 @@ def find_samples(folder: str | Path) -> dict[str, SampleSource]:
     return dict(found)
 
 
-def check_one_eps(samples: dict[str, SampleSource]) -> None:
-    """Raise DataError, naming them, when samples come from solids of several offsets."""
+def check_eps(samples: dict[str, SampleSource], config: VAEConfig, quiet: bool = False) -> None:
+    """Raise DataError, naming them, when samples come from solids of several offsets that the
+    config does not name; say so when all come from another one than it names."""
+    wanted = {parse_eps(text) for text in config.data.eps}
     try:
-        require_one_eps(eps_of_samples(samples), "the samples are of solids")
+        found = eps_of_samples(samples)
+        told = set(found.values())
+        if told <= wanted:
+            return
+        require_one_eps(found, "the samples are of solids")
     except (UsageError, SampleError) as error:
         raise DataError(str(error)) from error
+    if not quiet:
+        own = config.data.eps[0]
+        print(
+            f"the samples are of solids at eps {told.pop():g}, the config says {own}: make others "
+            f"(`dora-prep run MESHES --out DIR --eps {own}`) or say --set eps=...",
+            file=sys.stderr,
+        )
 
 
 def item_at(position: int, items: int, seed: int) -> int:

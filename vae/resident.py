@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from preprocessing import seeds
 from preprocessing.points.fps import farthest_points
+from preprocessing.points.sample_at import SampleSource
 from preprocessing.points.samples import read_sample
 from vae.config import VAEConfig
 from vae.data import Batch, DataError, draw_tokens, filled
@@ -36,7 +36,7 @@ POOL = 16384  # rows of each supervision pool that are kept: shuffled at write, 
 REFRESH = 100  # micro-steps between two looks for new files
 FEWEST = 64  # samples that must be there before a growing set is trained on
 
-Files = Callable[[], dict[str, Path]]
+Files = Callable[[], dict[str, SampleSource]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Item:
     present: bool
 
 
-def load_item(item_id: str, path: Path, config: VAEConfig) -> Item:
+def load_item(item_id: str, path: SampleSource, config: VAEConfig) -> Item:
     """Read and cut one sample. Raises SampleError, and DataError for too few points."""
     data = config.data
     sample = read_sample(path)

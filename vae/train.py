@@ -12,14 +12,11 @@ Notable:
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import shutil
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,45 +27,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preprocessing.console import Progress, StopError
-from preprocessing.files import atomic_path, atomic_write
-from vae.checkpoint import (
-    CONFIG,
-    WEIGHTS,
-    read_config,
-    read_tensors,
-    write_run,
-    write_tensors,
-    write_weights,
-)
-from vae.config import TrainConfig, VAEConfig, to_dict
-from vae.data import Batch, batches, check_one_eps, find_samples
+from preprocessing.points.sample_at import SampleSource
+from vae.config import TrainConfig, VAEConfig
+from vae.data import Batch, batches, check_eps, find_samples
 from vae.model import DoraVAE, Posterior
 from vae.resident import ResidentSet
+from vae.run_folder import Run, State, TrainError, prepare_folder, resume, save
 from vae.start import gaussian_start, place_start
+from vae.train_log import Log
+from vae.validation import Validation, averaged_model, split_by_id, validate
 
-STEPS = "checkpoints"
-BOARD_EVERY = 10  # steps between two points of a TensorBoard curve; log.csv has every step
 ENDLESS = 2**40  # steps of a run that the clock ends
-COLUMNS = ("step", "loss", "near", "sharp", "kl", "iou", "tokens", "lr", "grad_norm", "seconds")
-
-
-class TrainError(ValueError):
-    """Training cannot start as asked; the message says why."""
+PICTURE = "validation.png"
+PARTED = 0.03  # a validation this far below the best of the run
+DEAD_AFTER, DEAD_IOU = 400, 0.005  # steps at a mean IoU under this: it says "outside" everywhere
 
 
 class Diverged(StopError):
     """The loss or the gradient is no longer a number; the message names the items."""
-
-
-@dataclass
-class State:
-    """Where a run stands: steps done, training seconds spent, the best mean IoU so far."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best_iou: float = -1.0
-    window_iou: float = 0.0
-    window_steps: int = 0
 
 
 def train(
@@ -76,6 +52,8 @@ def train(
     data: str | Path,
     out: str | Path,
     *,
+    val: str | Path | None = None,
+    start_from: str | Path | None = None,
     until: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -83,71 +61,154 @@ def train(
 ) -> dict[str, float]:
     """Train `config` on the samples in `data` into the run folder `out`; resume what is there.
 
-    until: stop after this many steps in all (the schedules still end where the config says).
-    device: cpu, or auto for what accelerate finds. Returns the last step's figures. Raises
-    TrainError and DataError before the first step, Diverged when the loss stops being a number.
+    val: a folder of samples to validate on; else the share `config.data.val_share` of `data`, by
+    the hash of the ids. start_from: a model (a run, a file, `dora-tiny`) whose weights a new run
+    begins with; its sizes must be the config's. until: stop after this many steps in all (the
+    schedules still end where the config says). device: cpu, or auto for what accelerate finds.
+    Returns the last step's figures. Raises TrainError and DataError before the first step,
+    CheckpointError for a start_from that is no model, Diverged when the loss stops being a number.
     """
     settings, out = config.train, Path(out)
-    samples = find_samples(data)
-    check_one_eps(samples)
-    accelerator = Accelerator(
-        cpu=device == "cpu",
-        mixed_precision=settings.precision,
-    )
+
+    def files() -> dict[str, SampleSource]:
+        return split_by_id(find_samples(data), config.data.val_share)[0]
+
+    samples = files()
+    shared = split_by_id(find_samples(data), config.data.val_share)[1]
+    held_out = find_samples(val) if val else shared
+    check_eps(samples, config, quiet)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=settings.precision)
     if accelerator.is_main_process:
         prepare_folder(config, out, list(samples), overwrite)
     accelerator.wait_for_everyone()
-
-    model, optimizer = build(config)
-    averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    state = resume(out, model, optimizer, averaged)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    averaged = {name: value.to(accelerator.device) for name, value in averaged.items()}
+    run = open_run(config, out, accelerator, held_out, start_from)
     limit = ENDLESS if settings.minutes > 0 else settings.steps
     last_step = min(limit, until or limit)
     ranks = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
     reader: Iterator[Batch]
     if settings.resident:
-        held = ResidentSet(lambda: find_samples(data), config, accelerator.device, **ranks)
+        held = ResidentSet(files, config, accelerator.device, **ranks)
         each = settings.accumulate
-        reader = held.batches(state.step * each, last_step * each)
+        reader = held.batches(run.state.step * each, last_step * each)
     else:
-        reader = batches(samples, config, state.step, last_step, **ranks)
-    silent = quiet or not accelerator.is_main_process
+        reader = batches(samples, config, run.state.step, last_step, **ranks)
+    figures = loop(run, reader, last_step, quiet or not accelerator.is_main_process)
+    accelerator.end_training()
+    if accelerator.is_main_process and not quiet:
+        print(what_next(out), file=sys.stderr)
+    return figures
+
+
+def open_run(
+    config: VAEConfig,
+    out: Path,
+    accelerator: Accelerator,
+    held_out: dict[str, SampleSource],
+    start_from: str | Path | None,
+) -> Run:
+    """Model, optimiser and average: new, from another model's weights, or where the run stopped."""
+    model, optimizer = build(config)
+    if start_from is not None:
+        given = DoraVAE.from_pretrained(start_from)
+        if given.config != config.model:
+            raise TrainError(f"{start_from} is {given.config}, not what the preset builds")
+        model.load_state_dict(given.state_dict())
+    averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    state = resume(out, model, optimizer, averaged)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    averaged = {name: value.to(accelerator.device) for name, value in averaged.items()}
+    return Run(config, out, accelerator, model, optimizer, averaged, state, held_out, state.step)
+
+
+def loop(run: Run, reader: Iterator[Batch], last_step: int, silent: bool) -> dict[str, float]:
+    """Step after step to the end, a checkpoint every `save_every`; the last step's figures."""
+    config, settings, state = run.config, run.config.train, run.state
+    total = None if last_step == ENDLESS else last_step - state.step
     with (
         torch_threads(settings.threads),
-        Progress(
-            None if last_step == ENDLESS else last_step - state.step, "train", silent
-        ) as progress,
-        Log(out, state.step, accelerator) as log,
+        Progress(total, "train", silent) as progress,
+        Log(run.out, state.step, run.accelerator.is_main_process) as log,
     ):
         figures: dict[str, float] = log.last
+        note = ""
         while state.step < last_step:
             started = time.monotonic()
-            share = progress_share(settings, state, accelerator)
+            share = progress_share(settings, state, run.accelerator)
             if share >= 1.0:
                 break
-            figures = train_step(accelerator, model, optimizer, reader, config, state.step, share)
-            average(averaged, accelerator.unwrap_model(model), settings.ema, state.step)
+            figures = train_step(
+                run.accelerator, run.model, run.optimizer, reader, config, state.step, share
+            )
+            average(run.averaged, run.accelerator.unwrap_model(run.model), settings.ema, state.step)
             state.step += 1
             state.seconds += time.monotonic() - started
             state.window_iou += figures["iou"]
             state.window_steps += 1
-            log.write({"step": state.step, **figures, "seconds": state.seconds})
-            rate = settings.batch * settings.accumulate * accelerator.num_processes
+            rate = settings.batch * settings.accumulate * run.accelerator.num_processes
             rate /= time.monotonic() - started
+            ends = state.step == last_step or progress_share(settings, state, run.accelerator) >= 1
+            due = ends or state.step % settings.save_every == 0
+            found = validation_due(run, ends) if due else None
+            if found is not None:
+                figures, note = {**figures, **found.row()}, found.note()
+                log.picture(run.out / PICTURE, state.step)
+            # The row first: a checkpoint counts on the rows up to its step.
+            log.write({"step": state.step, **figures, "seconds": state.seconds})
+            if due:
+                warn(run, found, silent)
+                save(run, found.iou["some"] if found else None)
             if last_step == ENDLESS:
                 left = max(0.0, 60 * settings.minutes - state.seconds)
-                progress.total = progress.done + round(left * state.step / state.seconds)
+                progress.total = progress.done + 1 + round(left * state.step / state.seconds)
             progress.update(
                 note=f"loss {figures['loss']:.4f}  IoU {figures['iou']:.3f}  "
-                f"tokens {figures['tokens']:.0f}  {rate:.1f} samples/s"
+                f"tokens {figures['tokens']:.0f}  {rate:.1f} samples/s{note}"
             )
-            if state.step % settings.save_every == 0 and state.step < last_step:
-                save(accelerator, out, config, model, optimizer, averaged, state)
-    save(accelerator, out, config, model, optimizer, averaged, state)
-    accelerator.end_training()
     return figures
+
+
+def validation_due(run: Run, ends: bool) -> Validation | None:
+    """Figures on held-out samples at the end and every `val_every` steps, by the main process."""
+    if not run.held_out or not run.accelerator.is_main_process:
+        return None
+    if not ends and run.state.step - run.validated < run.config.train.val_every:
+        return None
+    run.validated = run.state.step
+    model = averaged_model(run.config.model, run.averaged, run.accelerator.device)
+    return validate(model, run.held_out, run.config, run.out / PICTURE)
+
+
+def warn(run: Run, found: Validation | None, silent: bool) -> None:
+    """Say what a user should not find out at the end: a dead model, training that memorises."""
+    state = run.state
+    mean_iou = state.window_iou / max(1, state.window_steps)
+    if silent:
+        return
+    if state.step >= DEAD_AFTER and mean_iou < DEAD_IOU:
+        print(
+            f"step {state.step}: the model says `outside` everywhere (IoU {mean_iou:.4f}); try "
+            "--set start=place, a smaller --set lr, or more shapes (dora-prep shapes)",
+            file=sys.stderr,
+        )
+    if found is not None and found.iou["some"] < run.best_val - PARTED:
+        print(
+            f"step {state.step}: validation fell to {found.iou['some']:.3f} from "
+            f"{run.best_val:.3f} while training went on: the model memorises; more shapes "
+            "(dora-prep shapes) or --set rotate=true help, and best/ holds the better weights",
+            file=sys.stderr,
+        )
+    if found is not None:
+        run.best_val = max(run.best_val, found.iou["some"])
+
+
+def what_next(out: Path) -> str:
+    """The command to type after a run, and what its IoU is not."""
+    return (
+        f"next: dora-vae reconstruct MESH --model {out} --tokens 1024 --out back.ply\n"
+        f"      dora-bench eval --model {out} --tokens 64,256,1024\n"
+        "(`iou` in log.csv is of signs at points near the surface and in space, of shapes trained "
+        "on; the benchmark's is of volumes, and lies higher on the same shape)"
+    )
 
 
 @contextmanager
@@ -291,149 +352,3 @@ def average(averaged: Mapping[str, Tensor], model: nn.Module, decay: float, step
     now = min(decay, (1 + step) / (10 + step))
     values = model.state_dict()
     torch._foreach_lerp_([averaged[name] for name in values], [*values.values()], 1 - now)
-
-
-def prepare_folder(config: VAEConfig, out: Path, ids: list[str], overwrite: bool) -> None:
-    """A new run folder, or an old one of the same config and samples. Raises TrainError.
-
-    A run that ended before its first checkpoint leaves nothing to lose: another may take its place.
-    """
-    if overwrite:
-        for path in (out / STEPS, out / "best", out / "tensorboard"):
-            shutil.rmtree(path, ignore_errors=True)
-        for name in (CONFIG, WEIGHTS, "samples.json", "log.csv"):
-            (out / name).unlink(missing_ok=True)
-    if (out / CONFIG).exists() and (saved_steps(out) or (out / WEIGHTS).exists()):
-        before, now = flat(to_dict(read_config(out))), flat(to_dict(config))
-        changed = [f"{k}={before[k]} (now {now[k]})" for k in now if before[k] != now[k]]
-        if changed:
-            raise TrainError(f"{out} holds a run with {', '.join(changed)}; --overwrite restarts")
-        if (out / "samples.json").exists() and json.loads(
-            (out / "samples.json").read_text()
-        ) != ids:
-            raise TrainError(f"{out} was trained on other samples; --overwrite restarts it")
-    atomic_write(out / CONFIG, json.dumps(to_dict(config), indent=1) + "\n")
-    atomic_write(out / "samples.json", json.dumps(ids, indent=1) + "\n")
-
-
-def flat(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """{section: {key: value}} -> {section.key: value}."""
-    return {f"{s}.{k}": v for s, section in values.items() for k, v in section.items()}
-
-
-def saved_steps(out: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
-    return sorted(p for p in (out / STEPS).glob("step-*") if (p / "state.json").exists())
-
-
-def resume(
-    out: Path, model: DoraVAE, optimizer: torch.optim.Optimizer, averaged: dict[str, Tensor]
-) -> State:
-    """Load the newest checkpoint, if any, into model, optimiser and average."""
-    saved = saved_steps(out)
-    if not saved:
-        return State()
-    newest = saved[-1]
-    model.load_state_dict(read_tensors(newest / WEIGHTS))
-    averaged.update(read_tensors(newest / "ema.safetensors"))
-    moments = read_tensors(newest / "optimizer.safetensors")
-    state = optimizer.state_dict()
-    state["state"] = {}
-    for key, value in moments.items():
-        index, name = key.split(".")
-        state["state"].setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict(state)
-    return State(**json.loads((newest / "state.json").read_text()))
-
-
-def save(
-    accelerator: Accelerator,
-    out: Path,
-    config: VAEConfig,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    averaged: Mapping[str, Tensor],
-    state: State,
-) -> None:
-    """A checkpoint, the run's own weights, the best ones; older checkpoints go."""
-    accelerator.wait_for_everyone()
-    mean_iou = state.window_iou / max(1, state.window_steps)
-    improved = state.window_steps > 0 and mean_iou > state.best_iou
-    if improved:
-        state.best_iou = mean_iou
-    state.window_iou, state.window_steps = 0.0, 0
-    if not accelerator.is_main_process:
-        return
-    target = out / STEPS / f"step-{state.step:08d}"
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    moments = {
-        f"{index}.{name}": value
-        for index, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
-    }
-    write_weights(accelerator.unwrap_model(model).state_dict(), config.model, temporary / WEIGHTS)
-    write_weights(averaged, config.model, temporary / "ema.safetensors")
-    write_tensors(moments, temporary / "optimizer.safetensors")
-    atomic_write(temporary / "state.json", json.dumps(asdict(state)))
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
-    write_run(out, averaged, config)
-    if improved:
-        write_run(out / "best", averaged, config)
-    for old in saved_steps(out)[: -config.train.keep_last]:
-        shutil.rmtree(old)
-
-
-class Log:
-    """`log.csv` and TensorBoard, written by the main process; rows past a resume point go."""
-
-    def __init__(self, out: Path, step: int, accelerator: Accelerator) -> None:
-        self.path, self.active = out / "log.csv", accelerator.is_main_process
-        self.last: dict[str, float] = {}
-        self.close: list[Callable[[], None]] = []
-        if not self.active:
-            return
-        rows = raw_log(self.path) if self.path.exists() else []
-        rows = [row for row in rows if int(row["step"]) <= step]
-        if rows:
-            self.last = {name: float(rows[-1][name]) for name in COLUMNS[1:-1]}
-        with atomic_path(self.path) as temporary, temporary.open("w", newline="") as handle:
-            writer = csv.DictWriter(handle, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
-        self.handle = self.path.open("a", newline="")
-        self.writer = csv.DictWriter(self.handle, COLUMNS)
-        self.close = [self.board.close, self.handle.close]
-
-    def __enter__(self) -> Log:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for close in self.close:
-            close()
-
-    def write(self, row: Mapping[str, float]) -> None:
-        """One row; flushed, so that a kill loses none that a checkpoint counts on."""
-        if not self.active:
-            return
-        self.writer.writerow(row)
-        self.handle.flush()
-        if int(row["step"]) % BOARD_EVERY:
-            return
-        for name in COLUMNS[1:-1]:
-            self.board.add_scalar(name, row[name], int(row["step"]))
-
-
-def raw_log(path: Path) -> list[dict[str, str]]:
-    """The rows of a log as text, so that writing them again changes no character."""
-    with path.open(newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
-def read_log(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a run's log.csv as numbers."""
-    return [{k: float(v) for k, v in row.items()} for row in raw_log(Path(path))]

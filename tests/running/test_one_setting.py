@@ -63,7 +63,8 @@ def test_only_outputs_count(tmp_path: Path) -> None:
 
 
 def test_samples_of_two_offsets_do_not_meet(source: Path, tmp_path: Path) -> None:
-    from vae.data import DataError, check_one_eps, find_samples
+    from vae.config import preset
+    from vae.data import DataError, check_eps, find_samples
 
     out = tmp_path / "samples"
     plan = Plan(out=out, watertight=None, samples=FEW)
@@ -76,14 +77,14 @@ def test_samples_of_two_offsets_do_not_meet(source: Path, tmp_path: Path) -> Non
     run_plan(one, plan, INLINE, eps_of=known_eps(one))
     with pytest.raises(UsageError, match="another eps, not 2/64"):
         run_plan(two, plan, INLINE, eps_of=known_eps(two))
-    check_one_eps(find_samples(out))
+    check_eps(find_samples(out), preset("tiny"))
     other = Plan(out=tmp_path / "more", watertight=None, samples=FEW)
     run_plan(two, other, INLINE, eps_of=known_eps(two))
     (tmp_path / "more").rename(out / "more")
     for ledger in ("more/ledger.parquet", "more/ledger.csv"):  # files alone tell their eps, too
         os.unlink(out / ledger)
         with pytest.raises(DataError, match=r"2/48 \(2, as .*2/64 \(2, as more"):
-            check_one_eps(find_samples(out))
+            check_eps(find_samples(out), preset("tiny"))
     assert run_plan(two, plan, INLINE, again=None, eps_of=known_eps(two)).counts == {"ok": 2}
     assert {row["eps"] for row in rows(out).values()} == {2 / 64}
 

@@ -12,7 +12,8 @@ from preprocessing.points.samples import write_sample
 from vae.config import TINY, VAEConfig, override
 from vae.data import find_samples
 from vae.resident import ResidentSet, poses
-from vae.train import read_log, train
+from vae.train import train
+from vae.train_log import read_log
 
 SETTINGS = [
     *("width=16", "heads=2", "encoder_layers=1", "decoder_layers=1", "embed=4"),

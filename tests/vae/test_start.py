@@ -53,11 +53,13 @@ def test_attention_of_all_heads_but_one_falls_with_distance(model: DoraVAE) -> N
 
 def test_the_bottleneck_passes_place(model: DoraVAE) -> None:
     features = torch.randn(1, 3, CONFIG.width)
+    model.requires_grad_(False)
     mean, logvar = model.pre_kl(features).chunk(2, dim=-1)
     assert float(logvar.mean()) == pytest.approx(-4, abs=0.5)
     back = model.post_kl(mean)
     place = slice(0, Channels(octaves_kept(CONFIG)).xyz)
-    assert torch.allclose(back[..., place], features[..., place], atol=1e-5)
+    # The three latents without a place start random and add a little to every channel.
+    assert torch.allclose(back[..., place], features[..., place], atol=0.2)
 
 
 def test_what_has_no_room_is_left_out() -> None:

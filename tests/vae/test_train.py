@@ -1,6 +1,7 @@
 """Training resumes to the same bits, splits over processes, stops on NaN, and learns."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -16,17 +17,17 @@ from vae.checkpoint import read_config
 from vae.config import TINY, VAEConfig, override
 from vae.data import StepData, find_samples
 from vae.model import DoraVAE
+from vae.run_folder import TrainError, prepare_folder
 from vae.train import (
     Diverged,
-    TrainError,
     average,
     build,
     learning_rate,
     losses,
-    prepare_folder,
-    read_log,
     train,
 )
+from vae.train_log import read_log
+from vae.validation import split_by_id
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [
@@ -222,7 +223,7 @@ def test_losses_are_the_published_ones(data: Path) -> None:
     perfect = torch.cat([batch.near, batch.sharp_near], 1)[..., 3]
     assert losses(perfect, posterior, batch, config())["iou"] == 1
     assert losses(-perfect, posterior, batch, config())["iou"] == 0
-    occupancy = losses(1e4 * perfect, posterior, batch, config("output=occupancy"), 0.05)
+    occupancy = losses(1e4 * perfect, posterior, batch, config("output=occupancy"))
     assert occupancy["near"] < 1e-2
 
 
@@ -279,3 +280,49 @@ def test_it_learns_a_box(tmp_path: Path) -> None:
     train(learning, data, tmp_path / "run", device="cpu", quiet=True)
     rows = read_log(tmp_path / "run/log.csv")
     assert sum(row["iou"] for row in rows[-20:]) / 20 > 0.58
+
+
+def test_validation_is_logged_drawn_and_chooses_the_best(data: Path, tmp_path: Path) -> None:
+    settings = config("val_share=0.5", "val_every=8")
+    train(settings, data, tmp_path, device="cpu", quiet=True)
+    rows = read_log(tmp_path / "log.csv")
+    validated = [row for row in rows if "val_iou_some" in row]
+    assert [row["step"] for row in validated] == [8, 16, 20]
+    for row in validated:
+        assert all(0 <= row[f"val_{k}_{t}"] <= 1 for k in ("iou", "f") for t in ("few", "many"))
+    state = json.loads((tmp_path / "checkpoints/step-00000020/state.json").read_text())
+    assert state["best_iou"] == max(row["val_iou_some"] for row in validated)
+    assert (tmp_path / "validation.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_held_out_items_are_chosen_by_their_ids_alone(data: Path) -> None:
+    samples = {f"item-{i}": data for i in range(2000)}
+    kept, held = split_by_id(samples, 0.1)
+    assert kept.keys() | held.keys() == samples.keys()
+    assert 150 < len(held) < 250
+    few = dict(list(samples.items())[:50])
+    assert split_by_id(few, 0.1)[1].keys() == held.keys() & few.keys()
+    assert split_by_id(samples, 0.0)[1] == {}
+
+
+def test_training_begins_with_the_weights_of_another_model(data: Path, tmp_path: Path) -> None:
+    train(config("steps=3"), data, tmp_path / "first", device="cpu", quiet=True)
+    still = config("steps=1", "lr=1e-30", "warmup=1")
+    train(still, data, tmp_path / "tuned", start_from=tmp_path / "first", device="cpu", quiet=True)
+    first, tuned = (DoraVAE.from_pretrained(tmp_path / run) for run in ("first", "tuned"))
+    for name, value in first.state_dict().items():
+        assert torch.allclose(tuned.state_dict()[name], value, atol=1e-6), name
+    with pytest.raises(TrainError, match="not what the preset builds"):
+        wide = config("steps=1", "width=32")
+        train(wide, data, tmp_path / "x", start_from=tmp_path / "first", device="cpu", quiet=True)
+
+
+def test_a_model_that_says_outside_is_told(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vae.train.DEAD_AFTER", 4)
+    monkeypatch.setattr("vae.train.DEAD_IOU", 2.0)
+    train(config("steps=4"), data, tmp_path, device="cpu")
+    told = capsys.readouterr().err
+    assert "`outside` everywhere" in told
+    assert f"dora-bench eval --model {tmp_path}" in told
