@@ -40,7 +40,7 @@ format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## list the benchmarks; each is one command
-	@grep -H -m1 '^"""' benchmarks/*.py | sed -E 's/^([^:]+)\.py:"""(.*)$$/\1\t\2/; s/"""//; s,/,.,' | sed 's/^/python -m /' | expand -t 44
+	@grep -H -m1 '^"""' benchmarks/*.py benchmarks/*/*.py | grep -v __init__ | sed -E 's/^([^:]+)\.py:"""(.*)$$/\1\t\2/; s/"""//; s,/,.,g' | sed 's/^/python -m /' | expand -t 44
 
 docs: $(READY)  ## the API reference and the guides as one static site, in site/docs/
 	$(BIN)/python docs/build_site.py site/docs

@@ -168,7 +168,7 @@ TINY = VAEConfig(
     ),
 )
 
-# The model in the box, `dora-tiny`: one GPU, scenes without end (benchmarks/train_tiny.py).
+# The model in the box, `dora-tiny`: one GPU, scenes without end (benchmarks/boxed/samples.py).
 BOXED = VAEConfig(
     model=ModelConfig(
         width=256, heads=8, encoder_layers=1, decoder_layers=3, embed=48, truncation=0.05

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.boxed_model import HELD_OUT_SEED, measure
+from benchmarks.boxed.figures import HELD_OUT_SEED, measure
 from preprocessing.scenes import scene
 from vae.model import DoraVAE
 from vae.published.hub import ASSETS
@@ -28,7 +28,7 @@ def test_it_is_small_and_complete() -> None:
 
 
 def test_more_tokens_are_better_on_shapes_it_never_saw(model: DoraVAE) -> None:
-    """A short version of `python -m benchmarks.boxed_model`."""
+    """A short version of `python -m benchmarks.boxed.figures`."""
     rows = [
         row
         for index in (0, 5)

@@ -2,7 +2,7 @@
 
 The model in the box was trained on what this writes, while it was writing:
 
-    python -m benchmarks.scene_samples --scenes 12000 --meshes RAW --out DIR &
+    python -m benchmarks.boxed.samples --scenes 12000 --meshes RAW --out DIR &
     dora-vae train --preset dora-tiny --data DIR --out RUN --set growing=true --set minutes=9
 
 Each scene (`dora-prep shapes --seed 1`) is made watertight at eps 2/128, every fourth at 2/256, and
