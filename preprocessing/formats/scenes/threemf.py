@@ -23,14 +23,8 @@ BOMB, SMALL = 300, 16 << 20
 """XML packs by ten or twenty. A part of over SMALL bytes that unpacks BOMB-fold is a bomb."""
 DEEPEST, MOST_NODES = 100, 1 << 17
 MODEL_TYPE = "http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"
-GEOMETRY_EXTENSIONS = {
-    "beamlattice": "a beam lattice",
-    "volumetric": "a volumetric body",
-    "implicit": "an implicit body",
-    "displacement": "displaced triangles",
-    "boolean": "boolean operations",
-}
-"""Words in the namespace of an extension -> what it adds that is no plain triangle."""
+HARMLESS = ("production", "material", "slice", "triangleset")
+"""Words in the namespaces of extensions that leave a mesh its triangles."""
 Key = tuple[str, str]
 
 
@@ -153,11 +147,10 @@ def refuse_extensions(root: Element) -> None:
             what = f"<{element.name}> in the 3MF is not read; export it as plain triangles"
             raise MeshError("unsupported-format", what)
     for prefix in root.get("requiredextensions").split():
-        space = root.get(f"xmlns:{prefix}").lower()
-        for word, what in GEOMETRY_EXTENSIONS.items():
-            if word in space:
-                text = f"the 3MF needs {what}, which is not read; export it as plain triangles"
-                raise MeshError("unsupported-format", text)
+        space = root.get(f"xmlns:{prefix}") or prefix
+        if not any(word in space.lower() for word in HARMLESS):
+            what = f"the 3MF needs the extension {space!r}; export it as plain triangles"
+            raise MeshError("unsupported-format", what)
 
 
 def matrix_of(link: Element) -> np.ndarray:

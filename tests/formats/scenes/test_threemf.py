@@ -85,6 +85,22 @@ def test_refusals(objects: str, items: str, reason: str) -> None:
     assert refusal(package_3mf(objects, items)).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("space", "read"),
+    [
+        ("x/3dmanufacturing/production/2015/06", True),
+        ("x/3dmanufacturing/beamlattice/2017/02", False),
+    ],
+)
+def test_required_extensions_that_add_geometry_are_refused(space: str, read: bool) -> None:
+    head = f'requiredextensions="e" xmlns:e="http://{space}"'
+    data = package_3mf(CUBE, ITEM, None, head)
+    if read:
+        assert len(read_3mf(data)[1]) == 12
+    else:
+        assert refusal(data).reason == "unsupported-format"
+
+
 def test_archives_that_are_none() -> None:
     good = package_3mf(CUBE, ITEM)
     assert refusal(b"PK").reason == "truncated"
