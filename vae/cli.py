@@ -45,6 +45,9 @@ Eps = Annotated[
     ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Encode a mesh as it is, not its offset solid.")]
+Attention = Annotated[
+    str, typer.Option(help="full, or local:K: the K tokens near a query; faster, not exact.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
@@ -175,6 +178,7 @@ def decode(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the sample.")] = None,
     heads: Heads = None,
+    attention: Attention = "full",
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -194,7 +198,8 @@ def decode(
         check_in_file(source)
         check_out_file(out, WRITERS)
         latents = redrawn(read_latents(source), posterior, seed)
-        mesh = decode_latents(load(model, heads, device), latents, resolution)
+        vae = load(model, heads, device)
+        mesh = decode_latents(vae, latents, resolution, attention=attention)
         save_mesh(mesh, out)
     figures = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
     report({"mesh": str(out), **figures, "posterior": latents.draw}, quiet, as_json)
@@ -212,6 +217,7 @@ def reconstruct(
     posterior: PosteriorOption = "mean",
     seed: Seed = 0,
     heads: Heads = None,
+    attention: Attention = "full",
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -228,15 +234,19 @@ def reconstruct(
     from preprocessing.mesh import WRITERS, save_mesh
     from vae.inputs import read_input
     from vae.latents import check_draw, check_tokens
+    from vae.local import nearest_count
     from vae.reconstruction import reconstruct as run
 
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
         check_out_file(out, WRITERS)
+        nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
         given = read_input(source, chosen_eps(eps, model), raw=raw)
-        done = run(vae, given.shape, tokens, resolution, seed=seed, posterior=draw)
+        done = run(
+            vae, given.shape, tokens, resolution, seed=seed, posterior=draw, attention=attention
+        )
         save_mesh(done.mesh, out)
     figures = {
         "tokens": tokens,

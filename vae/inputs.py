@@ -18,6 +18,7 @@ from preprocessing.points.samples import Sample
 from preprocessing.settings import parse_eps
 from preprocessing.solid.audit import topology
 from preprocessing.solid.watertight import make_watertight
+from vae.published.hub import locate
 
 PUBLISHED_EPS = 2 / 256
 """Of the published v1.0 and v1.1, whose checkpoints do not say it."""
@@ -69,6 +70,7 @@ def model_eps(model: Path) -> float:
 
     model: a run folder, or a file with a `config.json` or `<name>.json` beside it.
     """
+    model = locate(model)[1]
     sidecars = (model / "config.json", model.with_name("config.json"), model.with_suffix(".json"))
     for path in sidecars:
         if path.is_file():

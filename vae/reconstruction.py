@@ -13,6 +13,7 @@ from preprocessing.points.samples import Sample
 from preprocessing.solid.isosurface import extract_isosurface
 from vae.checkpoint import weights_hash
 from vae.latents import Draw, Latents, LatentsError, TokenSource, encode_shape
+from vae.local import LocalQuery, nearest_count
 from vae.model import DoraVAE
 from vae.refine import Field, read_field
 
@@ -42,44 +43,51 @@ def reconstruct(
     *,
     seed: int = 0,
     posterior: Draw = "mean",
+    attention: str = "full",
 ) -> Reconstruction:
     """A shape through the model: encode to `tokens` tokens, decode, extract at `resolution`.
 
-    shape: as `encode_shape`. The mesh has faces outward, closed, float64, normalised frame.
+    shape: as `encode_shape`. attention: full, or local:K for the K tokens nearest to a query, not
+    exact (vae/local.py). The mesh has faces outward, closed, float64, normalised frame.
     Raises LatentsError (points), MeshError(empty-surface) when the field is nowhere inside.
     """
     hashed = weights_hash(model)
     started = time.perf_counter()
     latents = encode_shape(model, shape, tokens, seed=seed, posterior=posterior, model_hash=hashed)
     encoded = time.perf_counter()
-    mesh, queries = read_surface(model, latents, resolution)
+    mesh, queries = read_surface(model, latents, resolution, attention)
     decoded = time.perf_counter()
     return Reconstruction(
         mesh, latents, tokens, resolution, queries, encoded - started, decoded - encoded
     )
 
 
-def decode_latents(model: DoraVAE, latents: Latents, resolution: int = 256) -> Mesh:
-    """The mesh of latents that this model encoded.
+def decode_latents(
+    model: DoraVAE, latents: Latents, resolution: int = 256, *, attention: str = "full"
+) -> Mesh:
+    """The mesh of latents that this model encoded; attention: as `reconstruct`.
 
     Raises LatentsError for latents of another model, MeshError(empty-surface).
     """
     if latents.model_hash != weights_hash(model):
         raise LatentsError("these latents were encoded by another model than the one given")
-    return read_surface(model, latents, resolution)[0]
+    return read_surface(model, latents, resolution, attention)[0]
 
 
-def read_surface(model: DoraVAE, latents: Latents, resolution: int) -> tuple[Mesh, int]:
+def read_surface(
+    model: DoraVAE, latents: Latents, resolution: int, attention: str = "full"
+) -> tuple[Mesh, int]:
     """The zero surface of the decoded field and the number of field queries."""
     unit = model.config.truncation if model.config.output == "tsdf" else 0.0
-    bricks, queries = read_field(decoded_field(model, latents), resolution, unit=unit or None)
+    field = decoded_field(model, latents, attention)
+    bricks, queries = read_field(field, resolution, unit=unit or None)
     if not len(bricks.bricks):
         raise MeshError("empty-surface", "the decoded field is nowhere inside: no surface")
     return extract_isosurface(bricks), queries
 
 
 @torch.inference_mode()
-def decoded_field(model: DoraVAE, latents: Latents) -> Field:
+def decoded_field(model: DoraVAE, latents: Latents, attention: str = "full") -> Field:
     """The field of latents: positions float32 (Q,3) -> logits float32 (Q,), in chunks by memory.
 
     Positions are in the normalised frame; what lies beyond the bound of a variant is outside.
@@ -87,6 +95,8 @@ def decoded_field(model: DoraVAE, latents: Latents) -> Field:
     keys = model.keys(model.decode(latents.z[None].to(model.device)))
     variant = model.variant
     width = variant.decoder_width or model.config.width
+    near = nearest_count(attention)
+    local = LocalQuery(model, keys, latents.positions.numpy(), near) if near else None
     chunk = max(1024, CHUNK_BYTES // (4 * FLOATS_PER_QUERY * width))
 
     @torch.inference_mode()
@@ -94,8 +104,12 @@ def decoded_field(model: DoraVAE, latents: Latents) -> Field:
         values = np.empty(len(points), np.float32)
         scaled = points if variant.frame == 1.0 else points * np.float32(variant.frame)
         for begin in range(0, len(points), chunk):
-            part = torch.tensor(scaled[begin : begin + chunk]).to(model.device)
-            values[begin : begin + chunk] = model.query(keys, part[None])[0].float().cpu().numpy()
+            part = scaled[begin : begin + chunk]
+            if local is not None:
+                values[begin : begin + chunk] = local(part)
+                continue
+            at = torch.tensor(part).to(model.device)
+            values[begin : begin + chunk] = model.query(keys, at[None])[0].float().cpu().numpy()
         if variant.bound:
             beyond = np.abs(scaled).max(axis=1) > variant.bound
             values[beyond] = np.minimum(values[beyond], OUTSIDE)
