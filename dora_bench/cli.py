@@ -29,11 +29,7 @@ from preprocessing.options import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dora_bench.placing import Align as AlignName
-    from dora_bench.score_files import Scores
-    from dora_bench.suite import Suite
 
 app = typer.Typer(
     name="dora-bench",
@@ -55,8 +51,6 @@ Align = Annotated[
         "the best of 24 rotations between axes with scale and shift."
     ),
 ]
-SHOWN = ("surface_cd_l1", "surface_f_0.005", "cd_l1", "f_0.01", "edge_f_0.01")
-SHOWN_LAST = ("normal_consistency", "sne", "iou")
 
 
 @app.command()
@@ -94,6 +88,7 @@ def build(
     Example:
       dora-bench build prepared/watertight --out suite-512 --per-level 800
     """
+    from dora_bench.board.printed import show_suite
     from dora_bench.suite import SuiteSettings, build_suite, read_sources, read_train_list
     from preprocessing.first_look import check_out_folder
     from preprocessing.running.manifest import find_inputs, mesh_suffixes
@@ -134,6 +129,7 @@ def fetch(
     Example:
       dora-bench fetch --out suites/dora-bench-256
     """
+    from dora_bench.board.printed import show_suite
     from dora_bench.fetch import fetch_suite
     from preprocessing.caches import cache_folder
     from preprocessing.first_look import check_out_folder
@@ -144,18 +140,6 @@ def fetch(
         suite, left_out = fetch_suite(target, workers=workers, quiet=quiet or as_json)
     show_suite(suite, left_out, quiet, as_json)
     raise typer.Exit(EXIT_SOME_FAILED if left_out else 0)
-
-
-def show_suite(suite: "Suite", left_out: dict[str, str], quiet: bool, as_json: bool) -> None:
-    """Print what a suite holds and what was left out, with reasons."""
-    record = {"folder": str(suite.folder), **suite.record}
-    if as_json:
-        typer.echo(json.dumps(record))
-    elif not quiet:
-        counts = ", ".join(f"{level} {count}" for level, count in sorted(record["counts"].items()))
-        typer.echo(f"{suite.folder}: {len(suite.items)} meshes ({counts}), hash {suite.hash[:12]}")
-        for item, reason in sorted(left_out.items()):
-            typer.echo(f"left out {item}: {reason}")
 
 
 @app.command("eval")
@@ -193,6 +177,16 @@ def evaluate_command(
     timeout: Timeout = 3600.0,
     memory: Memory = 0.0,
     overwrite: Overwrite = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Do the failed rows again.")] = False,
+    device: Annotated[str, typer.Option(help="cuda, cpu, or auto: a GPU where there is one.")] = (
+        "auto"
+    ),
+    gpus: Annotated[
+        float, typer.Option(help="GPUs a worker takes; with 0.5 two workers share one.")
+    ] = 1.0,
+    by: Annotated[
+        str, typer.Option(help="Who runs it, for the model's card.", envvar="DORA_BENCH_BY")
+    ] = "",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -204,12 +198,12 @@ def evaluate_command(
       dora-bench eval --model runs/tiny --model voxel-64 --model draco-10
       dora-bench eval --model hunyuan3d-2.1:/weights/model.fp16.ckpt --tokens 1024,4096
     """
-    import pandas as pd
-
-    from dora_bench.evaluation import EvalSettings, evaluate
+    from dora_bench.board.printed import show_evaluations
+    from dora_bench.evaluation import EvalSettings, Running, evaluate_all
     from dora_bench.mini_suite import mini_suite
-    from dora_bench.models import resolve_model, settled
+    from dora_bench.models import find_model, settled
     from dora_bench.placing import ALIGNMENTS
+    from dora_bench.rows.devices import Hardware
     from dora_bench.score import ScoreSettings
     from dora_bench.suite import load_suite
     from preprocessing.first_look import check_out_folder
@@ -221,7 +215,7 @@ def evaluate_command(
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
         model = [settled(name, accept_licence) for name in model]
         for name in model:
-            resolve_model(name, posterior)  # a misspelt one is told before a suite is built
+            find_model(name)  # a misspelt one is told before a suite is built
         check_out_folder(out)
         chosen = load_suite(suite) if suite else mini_suite(limits.quiet)
         settings = EvalSettings(
@@ -231,25 +225,16 @@ def evaluate_command(
             align=cast("AlignName", how),
             gallery=gallery,
         )
-        done = [
-            evaluate(name, chosen, out, counts, settings, limits, overwrite=overwrite)
-            for name in model
-        ]
+        running = Running(
+            limits=limits,
+            hardware=Hardware(device=device, gpus=gpus),
+            by=by,
+            retry=retry,
+            overwrite=overwrite,
+        )
+        done = evaluate_all(model, chosen, out, counts, settings, running)
     n_ok, n_total = sum(e.n_ok for e in done), sum(e.n_total for e in done)
-    if as_json:
-        records = [
-            {"folder": str(each.folder), "n_ok": each.n_ok, "n_total": each.n_total}
-            for each in done
-        ]
-        record = {"n_ok": n_ok, "n_total": n_total, "models": records}
-        typer.echo(json.dumps(records[0] if len(records) == 1 else record))
-    elif not quiet:
-        items = pd.concat([each.items for each in done])
-        typer.echo(means_table(items, ["tokens"] if len(done) == 1 else ["model", "tokens"]))
-        for row in items[items["status"] != "ok"].itertuples():
-            typer.echo(f"{row.status} {row.id} of {row.model} at {row.tokens} tokens: {row.reason}")
-        for each in done:
-            typer.echo(f"{each.n_ok}/{each.n_total} ok, {each.folder / 'results.json'}")
+    show_evaluations(done, quiet, as_json)
     raise typer.Exit(0 if n_ok == n_total else EXIT_SOME_FAILED)
 
 
@@ -279,9 +264,10 @@ def score(
       dora-bench score truth.ply reconstruction.obj --json
       dora-bench score truths/ reconstructions/ --out scores.csv
     """
+    from dora_bench.board.printed import show_scores
     from dora_bench.placing import ALIGNMENTS
     from dora_bench.score import ScoreSettings
-    from dora_bench.score_files import score_paths, summary
+    from dora_bench.score_files import score_paths
     from preprocessing.files import atomic_write
     from preprocessing.first_look import check_out_file
 
@@ -299,13 +285,7 @@ def score(
         rows = scores.rows
         if out is not None:
             atomic_write(out, rows.to_csv(index=False))
-    if as_json:
-        typer.echo(json.dumps(summary(scores)))
-    elif not quiet:
-        typer.echo(means_table(rows, ["id"]) if len(rows) <= 50 else means_table(rows, []))
-        for row in rows[rows["status"] != "ok"].itertuples():
-            typer.echo(f"{row.status} {row.id}: {row.reason}")
-    say_what_to_look_at(scores)
+    show_scores(scores, quiet, as_json)
     raise typer.Exit(0 if (rows["status"] == "ok").all() else EXIT_SOME_FAILED)
 
 
@@ -320,18 +300,17 @@ def compare_command(
         str,
         typer.Option(help="Token count of the first and of the second, as 256,1024 or 256."),
     ] = "",
+    items: Annotated[int, typer.Option(min=0, help="Items that differ most, of each metric.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Compare two models item by item: wins, losses, and a sign test.
+    """Compare two models item by item: paired differences with intervals, wins, a sign test.
 
     \b
     Example:
       dora-bench compare results/tiny results/voxel-64 --tokens 1024,0
     """
-    from dataclasses import asdict
-
-    import pandas as pd
-
+    from dora_bench.board.printed import show_comparison
+    from dora_bench.board.strata import differences
     from dora_bench.compare import compare
     from dora_bench.report import load_results
 
@@ -343,20 +322,17 @@ def compare_command(
         tables.append(found[0])
     if tables[0].suite.get("hash") != tables[1].suite.get("hash"):
         raise UsageError("the two results are of different suites")
+    if differing := differences(tables[0].settings, tables[1].settings):
+        raise UsageError(f"the two results cannot be compared: {differing}")
     counts = parse_tokens(tokens, least=0) if tokens else []
     if len(counts) > 2:
         raise UsageError("--tokens: one count for both, or one for each")
     pair = (counts[0], counts[-1]) if counts else None
     rows = [
-        asdict(compare(tables[0].items, tables[1].items, name, tokens=pair))
+        compare(tables[0].items, tables[1].items, name, tokens=pair, items=items)
         for name in metric.split(",")
     ]
-    if as_json:
-        record = {"first": tables[0].label, "second": tables[1].label, "metrics": rows}
-        typer.echo(json.dumps(record))
-        return
-    typer.echo(f"first: {tables[0].label}\nsecond: {tables[1].label}")
-    typer.echo(pd.DataFrame(rows).to_string(index=False, float_format=lambda v: f"{v:.4g}"))
+    show_comparison(tables[0].label, tables[1].label, rows, as_json)
 
 
 @app.command()
@@ -364,22 +340,38 @@ def leaderboard(
     results: Annotated[
         list[Path], typer.Argument(metavar="RESULTS...", help="results.json files, or folders.")
     ],
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the tables and the page.", show_default=False)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check a folder of submissions; see leaderboard/.")
+    ] = False,
+    shapes: Annotated[int, typer.Option(min=0, help="Shapes with pictures, of each suite.")] = 24,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Write the tables (CSV, Markdown, JSON) and the page, index.html, that needs no server.
 
     \b
-    Example:
+    Examples:
       dora-bench leaderboard results --out site
+      dora-bench leaderboard leaderboard --check
     """
+    if check:
+        from dora_bench.board.printed import show_findings
+        from dora_bench.board.submissions import check as check_submissions
+
+        count, findings = check_submissions(results)
+        show_findings(count, findings, quiet, as_json)
+        raise typer.Exit(EXIT_SOME_FAILED if any(each.wrong for each in findings) else 0)
+    if out is None:
+        raise UsageError("leaderboard: --out, the folder of the page, or --check")
     from dora_bench.leaderboard import write_leaderboard
     from preprocessing.first_look import check_out_folder
 
     with stdout_for_results_only():
         check_out_folder(out)
-        write_leaderboard(results, out)
+        write_leaderboard(results, out, gallery_shapes=shapes, quiet=quiet or as_json)
     page = (out / "index.html").resolve().as_uri()
     if as_json:
         typer.echo(json.dumps({"out": str(out), "page": page}))
@@ -403,38 +395,6 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UsageError(f"{option} {value}: use one of {', '.join(allowed)}")
     return value
-
-
-def say_what_to_look_at(scores: "Scores") -> None:
-    """On standard error: notes of single rows, and the files of either side without a partner."""
-    for row in scores.rows.itertuples():
-        if row.notes:
-            typer.echo(f"note {row.id}: {row.notes}", err=True)
-    for side, other, ids in (
-        ("truth", "prediction", scores.pairing.truths_alone),
-        ("prediction", "truth", scores.pairing.predictions_alone),
-    ):
-        if ids:
-            typer.echo(f"{side} without a {other} ({len(ids)}): {', '.join(ids)}", err=True)
-    if wrong := int((scores.rows["status"] == "misplaced").sum()):
-        typer.echo(
-            f"warning: {wrong} of {len(scores.rows)} predictions seem to lie in another frame or "
-            "unit than their truth; their scores are as they lie",
-            err=True,
-        )
-
-
-def means_table(rows: "pd.DataFrame", by: list[str]) -> str:
-    """Means of the main metrics as text, failures at their worst values, in the papers' units."""
-    from dora_bench.metrics import METRICS
-
-    names = [*SHOWN, *SHOWN_LAST]
-    table = rows.groupby(by)[names].mean() if by else rows[names].mean().to_frame().T
-    for name in names:
-        table[name] = table[name].astype(float) * METRICS[name].scale
-    table.columns = [METRICS[name].label for name in names]
-    formats = [lambda v, d=METRICS[n].decimals: f"{v:.{d}f}" for n in names]
-    return table.to_string(formatters=formats, index=bool(by))
 
 
 def main() -> None:

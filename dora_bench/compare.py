@@ -18,7 +18,8 @@ class Comparison:
     """One metric over the paired items; a difference is first - second, in the metric's unit.
 
     `p` is the two-sided p-value of the sign test (ties left out); `low` and `high` are the 95 %
-    bootstrap interval of the mean difference, items resampled.
+    bootstrap interval of the mean difference, items resampled. `most_different`: the items of the
+    largest differences, each with `id`, `first`, `second`, `difference`.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class Comparison:
     mean_difference: float
     low: float
     high: float
+    most_different: list[dict[str, float | str]]
 
 
 def compare(
@@ -39,12 +41,13 @@ def compare(
     *,
     tokens: tuple[int, int] | None = None,
     seed: int = 0,
+    items: int = 5,
 ) -> Comparison:
     """Pair the rows of two items tables by id and compare a metric of METRICS.
 
     `tokens` picks one count of each; without it a table must hold a single count. Failures take
-    part with the metric's worst value. Raises UsageError for an unknown metric, several token
-    counts, or tables of different items.
+    part with the metric's worst value. The `items` of the largest differences are named. Raises
+    UsageError for an unknown metric, several token counts, or tables of different items.
     """
     if metric not in METRICS:
         raise UsageError(f"no metric {metric!r}; known are {', '.join(METRICS)}")
@@ -53,7 +56,9 @@ def compare(
     if set(one.index) != set(other.index):
         unshared = sorted(set(one.index) ^ set(other.index))
         raise UsageError(f"the two results do not hold the same items: {unshared[0]!r} is in one")
-    difference = (one - other[one.index]).dropna().to_numpy()
+    paired = pd.DataFrame({"first": one, "second": other[one.index]}).dropna()
+    paired["difference"] = paired["first"] - paired["second"]
+    difference = paired["difference"].to_numpy()
     sign = 1 if METRICS[metric].direction == "higher" else -1
     wins, losses = int((sign * difference > 0).sum()), int((sign * difference < 0).sum())
     if len(difference) == 0:
@@ -72,7 +77,15 @@ def compare(
         mean_difference=float(difference.mean()),
         low=float(low),
         high=float(high),
+        most_different=largest(paired, items),
     )
+
+
+def largest(paired: pd.DataFrame, count: int) -> list[dict[str, float | str]]:
+    """The items whose values differ most, the largest first, equal ones by name."""
+    order = paired["difference"].abs().sort_values(ascending=False, kind="stable").index
+    rows = paired.loc[order[:count]]
+    return [{"id": str(name), **row} for name, row in rows.to_dict("index").items()]
 
 
 def paired_values(items: pd.DataFrame, metric: str, tokens: int | None) -> pd.Series:

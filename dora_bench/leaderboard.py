@@ -1,21 +1,24 @@
-"""The leaderboard: CSV, Markdown and JSON tables, and one self-contained page.
+"""The leaderboard: CSV, Markdown and JSON tables, and a page that needs no server.
 
-The page works from disk without a network: style, code, scores and gallery meshes are inside it,
-and its content policy forbids it to load anything. The same results give the same bytes.
+The page works from disk without a network: style, code and tables are inside it; meshes and the
+scores of single shapes lie in `parts/` beside it and are loaded when they are looked at. Its
+content policy forbids it to load anything else. The same results give the same bytes.
 """
 
-import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from dora_bench.board.gallery import gallery, item_facts, item_values, rounded
+from dora_bench.board.parts import Parts, embedded
 from dora_bench.metrics import METRICS
-from dora_bench.page_meshes import DISTANCE_RANGE, distances_to, pack_mesh
+from dora_bench.page_meshes import DISTANCE_RANGE
 from dora_bench.report import Result, load_results
 from dora_bench.tables import (
+    BOTH_SPLITS,
     COSTS,
     RANKING,
     group_label,
@@ -27,18 +30,19 @@ from dora_bench.tables import (
     write_markdown,
 )
 from preprocessing.files import atomic_write
-from preprocessing.mesh import load_mesh
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("core", "table", "charts", "mesh", "render", "gallery", "main")
+SCRIPTS = ("core", "table", "charts", "scatter", "card", "mesh", "render", "gallery", "main")
 SUMMARY = ("mean", "median", "ci_low", "ci_high")
 SUMMARY_WORST = ("mean_failures_worst", "ci_low_failures_worst", "ci_high_failures_worst")
 
 
-def write_leaderboard(results: list[Path], out: Path, *, gallery_shapes: int = 24) -> pd.DataFrame:
-    """Write index.html and leaderboard.csv, .md, .json into `out`; return the table.
+def write_leaderboard(
+    results: list[Path], out: Path, *, gallery_shapes: int = 24, quiet: bool = True
+) -> pd.DataFrame:
+    """Write index.html, parts/ and leaderboard.csv, .md, .json into `out`; return the table.
 
-    `results` are results.json files or folders searched for them. The page embeds the meshes of at
+    `results` are results.json files or folders searched for them. The page shows the meshes of at
     most `gallery_shapes` shapes per suite, those with the worst scores. Raises ResultsError for
     paths without readable results and MeshError for a gallery mesh that cannot be read.
     """
@@ -47,17 +51,29 @@ def write_leaderboard(results: list[Path], out: Path, *, gallery_shapes: int = 2
     write_csv(table, out / "leaderboard.csv")
     write_json(table, out / "leaderboard.json")
     write_markdown(loaded, out / "leaderboard.md")
-    atomic_write(out / "index.html", page(loaded, table, gallery_shapes))
+    parts = Parts(out / "parts")
+    atomic_write(out / "index.html", page(loaded, table, parts, gallery_shapes, quiet))
+    parts.finish()
     return table
 
 
-def page(results: list[Result], table: pd.DataFrame, gallery_shapes: int) -> str:
-    """The whole page as HTML text."""
-    pool = _MeshPool()
+def page(
+    results: list[Result], table: pd.DataFrame, parts: Parts, gallery_shapes: int, quiet: bool
+) -> str:
+    """The page as HTML text; what it loads later goes into `parts`."""
     suites = []
     for key in sorted({result.suite_key for result in results}):
         of_suite = [result for result in results if result.suite_key == key]
-        suites.append(_suite_data(of_suite, table[table["suite"] == key], pool, gallery_shapes))
+        of_key = table[table["suite"] == key]
+        suites.append(_suite_data(of_suite, of_key))
+        suites[-1]["gallery"] = gallery(
+            of_suite, parts, gallery_shapes, set(BOTH_SPLITS) <= set(of_key["group"]), quiet
+        )
+        items = item_facts(of_suite)
+        suites[-1]["items"] = parts.add(["items", str(items)], partial(list, items))
+        ids = [str(item[0]) for item in items]
+        for model, result in zip(suites[-1]["models"], of_suite, strict=True):
+            model["items"] = item_values(result, ids, parts)
     data = {
         "suites": suites,
         "metrics": [
@@ -70,13 +86,12 @@ def page(results: list[Result], table: pd.DataFrame, gallery_shapes: int) -> str
     }
     text = (ASSETS / "page.html").read_text(encoding="utf-8")
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    parts = {
+    pieces = {
         "STYLE": (ASSETS / "style.css").read_text(encoding="utf-8"),
-        "DATA": _embedded(data),
-        "MESHES": _embedded(pool.packed),
+        "DATA": embedded(data),
         "SCRIPT": f'(() => {{\n"use strict";\n{script}\n}})();',
     }
-    return re.sub(r"/\*([A-Z]+)\*/", lambda found: parts[found[1]], text)
+    return re.sub(r"/\*([A-Z]+)\*/", lambda found: pieces[found[1]], text)
 
 
 def _family(name: str) -> str:
@@ -88,35 +103,8 @@ def _family(name: str) -> str:
     return "literature" if name.startswith(("cd_", "f_")) else "shape"
 
 
-def _embedded(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-class _MeshPool:
-    """Packed meshes by their content, so that equal ones are embedded once."""
-
-    def __init__(self) -> None:
-        self.packed: list[dict[str, Any]] = []
-        self.places: dict[str, int] = {}
-
-    def add(self, file: Path, truth: Path | None = None) -> int:
-        """Pack a mesh file, with distances to `truth` where given; return its place."""
-        mesh = load_mesh(file)
-        distances = None if truth is None else distances_to(mesh, load_mesh(truth))
-        packed = pack_mesh(mesh, distances)
-        key = json.dumps(packed, sort_keys=True)
-        if key not in self.places:
-            self.places[key] = len(self.packed)
-            self.packed.append(packed)
-        return self.places[key]
-
-
-def _suite_data(
-    results: list[Result], table: pd.DataFrame, pool: _MeshPool, gallery_shapes: int
-) -> dict[str, Any]:
-    """What the page knows about one suite: groups, rows with summaries, and the gallery."""
+def _suite_data(results: list[Result], table: pd.DataFrame) -> dict[str, Any]:
+    """What the page knows about one suite at once: groups, models, rows with summaries."""
     groups = list(dict.fromkeys(table["group"]))
     ranks = table.set_index(["group", "model", "tokens"])["rank"]
     rows: list[dict[str, Any]] = []
@@ -134,6 +122,7 @@ def _suite_data(
         "name": suite["name"],
         "version": str(suite.get("version", "")),
         "hash": str(suite.get("hash", "")),
+        "conditions": results[0].conditions,
         "angle": suite.get("angle"),
         "groups": [
             {"id": group, "label": group_label(group), "count": int(counts[group])}
@@ -142,7 +131,6 @@ def _suite_data(
         "models": [_model_data(result) for result in results],
         "rows": rows,
         "floors": {group: noise_floors(results, group) for group in groups},
-        "gallery": _gallery(results, pool, gallery_shapes),
     }
 
 
@@ -160,6 +148,12 @@ def _model_data(result: Result) -> dict[str, Any]:
         },
         "sne": str(result.settings.get("sne", {}).get("version", "")),
         "versions": dict(sorted(result.versions.items())),
+        "card": result.card,
+        "config": {
+            key: value
+            for key, value in sorted((result.model.get("config") or {}).items())
+            if isinstance(value, str | int | float)
+        },
     }
 
 
@@ -176,64 +170,11 @@ def _row_data(
         "total": summary["n_total"],
         "failures": {str(key): int(reasons[key]) for key in sorted(reasons.index)},
         "costs": [
-            _rounded(done[cost].mean(), 10) if cost in done and len(done) else None
-            for cost in COSTS
+            rounded(done[cost].mean(), 10) if cost in done and len(done) else None for cost in COSTS
         ],
         "metrics": {
-            name: [_rounded(summary[name].get(key)) for key in SUMMARY + SUMMARY_WORST]
+            name: [rounded(summary[name].get(key)) for key in SUMMARY + SUMMARY_WORST]
             for name in METRICS
             if name in summary
         },
     }
-
-
-def _gallery(results: list[Result], pool: _MeshPool, limit: int) -> dict[str, Any]:
-    """Shapes that have a picture, their scores per row, and the meshes behind them."""
-    truths: dict[str, Path] = {}
-    for result in results:
-        for file in sorted((result.folder / "gallery").rglob("*@truth.ply")):
-            name = file.relative_to(result.folder / "gallery").as_posix()
-            truths.setdefault(name.removesuffix("@truth.ply"), file)
-    facts = pd.concat([result.items for result in results]).drop_duplicates("id").set_index("id")
-    chosen = _worst(results, set(truths) & set(facts.index), limit)
-    shapes = []
-    for name in chosen:
-        fact = facts.loc[name]
-        shape: dict[str, Any] = {
-            "id": name,
-            "level": int(fact.get("level", 0)),
-            "split": str(fact.get("split", "")),
-            "edges": int(fact["salient_edges"]) if "salient_edges" in fact else None,
-            "truth": pool.add(truths[name]),
-            "scores": {},
-        }
-        for result in results:
-            for row in result.items[result.items["id"] == name].to_dict("records"):
-                tokens = int(row["tokens"])
-                file = result.folder / "gallery" / f"{name}@{tokens}.ply"
-                shape["scores"][f"{result.label}@{tokens}"] = {
-                    "status": str(row["status"]),
-                    "reason": row["reason"] if isinstance(row.get("reason"), str) else "",
-                    "mesh": pool.add(file, truths[name]) if file.is_file() else None,
-                    "values": [_rounded(row.get(metric)) for metric in METRICS],
-                }
-        shapes.append(shape)
-    return {"shapes": shapes, "available": len(truths), "scored": len(facts)}
-
-
-def _worst(results: list[Result], names: set[str], limit: int) -> list[str]:
-    """The shapes with the worst mean score by the first ranking metric, failures at the worst."""
-    metric = RANKING[0]
-    rows = pd.concat([result.items for result in results])
-    rows = rows[rows["id"].isin(names)]
-    value = rows[metric].where(rows["status"] == "ok", METRICS[metric].worst)
-    means = value.groupby(rows["id"]).mean()
-    sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
-    return sorted(means.index, key=lambda name: (sign * means[name], name))[:limit]
-
-
-def _rounded(value: Any, digits: int = 6) -> float | None:
-    """A number as the page needs it, None for no value."""
-    if value is None or not np.isfinite(value):
-        return None
-    return float(f"{value:.{digits}g}")

@@ -7,8 +7,11 @@ model or factory that can be imported, or the name of an entry point in "dora_be
 """
 
 import importlib
+import os
 import re
+import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -28,30 +31,31 @@ def resolve_model(name: str, posterior: str = "mean") -> ShapeModel:
 
     Raises UsageError, with the nearest known names, when the name stands for nothing.
     """
-    if re.fullmatch(r"identity|(voxel|decimate|draco|poisson)-\d+", name):
+    return find_model(name, posterior)()
+
+
+def find_model(name: str, posterior: str = "mean") -> Callable[[], ShapeModel]:
+    """What makes the model of a name, without making it: no weights are read yet.
+
+    Raises UsageError, with the nearest known names, when the name stands for nothing.
+    """
+    if is_baseline(name):
         from dora_bench.baselines import baseline
 
-        return baseline(name)
+        return partial(baseline, name)
     if (folder := sparse_folder(name)) is not None:
-        from dora_bench.adapters.sparse_voxels import SparseModel
-
-        return SparseModel(folder, Path(name).resolve().name)
+        return partial(sparse_model, folder, Path(name).resolve().name)
     if Path(name).exists() or is_published(name):
-        from dora_bench.vae_model import VAEModel
-
-        return VAEModel(name, posterior)
+        return partial(vae_model, name, posterior)
     stem, _, weights = name.partition(":")
     if stem == "cod-vae":
-        from dora_bench.adapters.cod_vae import PUBLISHED as DEFAULT
-        from dora_bench.adapters.cod_vae import CodVae
-
-        return CodVae(weights or DEFAULT)
+        return partial(cod_vae, weights)
     plugins = {point.name: point for point in entry_points(group=GROUP)}
     if name in plugins:
-        return instance(plugins[name].load())
+        return partial(instance, plugins[name].load())
     module, colon, attribute = name.partition(":")
     if colon:
-        return instance(load_attribute(module, attribute))
+        return partial(instance, load_attribute(module, attribute))
     folder = Path(name).parent
     siblings = [str(path) for path in folder.iterdir()] if folder.is_dir() else []
     hint = nearest(name, [*EXAMPLES, *PUBLISHED, *plugins, *siblings])
@@ -71,6 +75,42 @@ def sparse_folder(name: str) -> Path | None:
 
     folder = Path(name) if Path(name).is_dir() else ASSETS / name
     return folder if is_sparse(folder) else None
+
+
+def sparse_model(folder: Path, name: str) -> ShapeModel:
+    """A sparse-voxel VAE; imports torch."""
+    from dora_bench.adapters.sparse_voxels import SparseModel
+
+    return SparseModel(folder, name)
+
+
+def vae_model(name: str, posterior: str) -> ShapeModel:
+    """A checkpoint or a published family; imports torch."""
+    from dora_bench.vae_model import VAEModel
+
+    return VAEModel(name, posterior)
+
+
+def cod_vae(weights: str) -> ShapeModel:
+    """The adapter of the package cod-vae, with the published weights by default."""
+    from dora_bench.adapters.cod_vae import PUBLISHED as DEFAULT
+    from dora_bench.adapters.cod_vae import CodVae
+
+    return CodVae(weights or DEFAULT)
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a name is of a model without training."""
+    return re.fullmatch(r"identity|(voxel|decimate|draco|poisson)-\d+", name) is not None
+
+
+def look_here() -> None:
+    """Let `module:attribute` find a module in the current folder, here and in the workers.
+
+    Last on the path, so that a file of the user's cannot stand for a package.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def is_published(name: str) -> bool:
@@ -97,6 +137,7 @@ def settled(name: str, accept_licence: bool) -> str:
 
 def load_attribute(module: str, attribute: str) -> Any:
     """`attribute` of an importable module. Raises UsageError saying which of the two is missing."""
+    look_here()
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

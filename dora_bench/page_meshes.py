@@ -1,4 +1,4 @@
-"""Meshes small enough to embed in a page: quantised to 16 bits, delta-coded, deflated, base64.
+"""Meshes small enough for a page: quantised to 16 bits, delta-coded, deflated, base64.
 
 Layout before deflate, all little-endian, byte planes apart (low bytes of a row, then high ones):
 positions x, y, z as uint16 differences along a Morton order; faces as int32 rows a - previous a,
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.distance.queries import unsigned_distance
+from preprocessing.distance.morton import morton_order
+from preprocessing.distance.queries import TriangleTree, put_back
 from preprocessing.mesh import Mesh
 
 DISTANCE_RANGE = (1e-3, 1e-1)  # colours run over its logarithm; below it decimation decides
@@ -51,9 +52,10 @@ def pack_mesh(mesh: Mesh, distances: np.ndarray | None = None) -> dict[str, Any]
     }
 
 
-def distances_to(prediction: Mesh, truth: Mesh) -> np.ndarray:
-    """Distance of every vertex of one mesh to the other's surface, float64 (V,)."""
-    return unsigned_distance(truth, prediction.vertices)
+def distances_to(prediction: Mesh, truth: TriangleTree) -> np.ndarray:
+    """Distance of every vertex of a mesh to another one's surface, float64 (V,)."""
+    curve = morton_order(prediction.vertices)
+    return put_back(curve, truth.distance(prediction.vertices[curve]))
 
 
 def _morton(grid: np.ndarray) -> np.ndarray:

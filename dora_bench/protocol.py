@@ -28,7 +28,10 @@ class Latent:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the results say about a model. Without tokens it is evaluated once, as tokens 0."""
+    """What the results say about a model. Without tokens it is evaluated once, as tokens 0.
+
+    `card`: what a reader should know and no file tells: licence, data, paper, url, by any name.
+    """
 
     name: str
     kind: str
@@ -37,10 +40,17 @@ class ModelInfo:
     posterior: str = ""
     device: str = "cpu"
     config: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, str] = field(default_factory=dict)
 
 
 class ShapeModel(Protocol):
-    """Shape -> latent -> shape, at a token count chosen by the caller."""
+    """Shape -> latent -> shape, at a token count chosen by the caller.
+
+    Two more methods are used where a model has them. `prepare(shape, tokens, seed)` draws and
+    orders the points that `encode` will take, and is timed apart as `sample_s`; it may return the
+    seconds that this took when it kept them from an earlier count. `smaller()` is called when a GPU
+    ran out of memory, before the item is tried again: work in smaller pieces from then on.
+    """
 
     info: ModelInfo
 

@@ -6,13 +6,14 @@ which a failed item scores the metric's worst value.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dora_bench.board.strata import strata
 from dora_bench.metrics import METRICS, SCORED
 from preprocessing.console import UsageError
 from preprocessing.seeds import generator
@@ -30,7 +31,9 @@ class Result:
     """One model on one suite: the contents of results.json and of the items.parquet beside it.
 
     `label` is the model's name, made unique among the results loaded together; `suite_key` is
-    "name@hash". `folder` may hold `gallery/`.
+    "name@hash", followed in brackets by `conditions` where results of that suite were made under
+    several: only those of one key are ranked together. `card`: licence, data, who ran it, when, on
+    what. `folder` may hold `gallery/`.
     """
 
     folder: Path
@@ -43,6 +46,8 @@ class Result:
     device: str
     aggregates: dict[str, Any]
     items: pd.DataFrame
+    conditions: str = ""
+    card: dict[str, str] = field(default_factory=dict)
 
 
 # Aggregates
@@ -167,8 +172,9 @@ def load_results(paths: Iterable[str | Path]) -> list[Result]:
     """Read results.json files, or every one below the given folders, in a fixed order.
 
     Aggregates that a file lacks, or that another schema wrote, are computed again from its rows.
-    Raises ResultsError, naming the file, for a path without results, JSON that is not ours, a
-    newer schema, or missing rows.
+    Results of one suite under several conditions (points, seed, grid, alignment, scorer) get keys
+    that keep them apart. Raises ResultsError, naming the file, for a path without results, JSON
+    that is not ours, a newer schema, missing rows, or rows of several scorers in one result.
     """
     files: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -177,7 +183,21 @@ def load_results(paths: Iterable[str | Path]) -> list[Result]:
             raise ResultsError(f"{path}: no results.json here; `dora-bench eval` writes one")
         files.update({file.resolve(): file for file in found})
     loaded = [_load(files[key]) for key in sorted(files)]
-    return _with_unique_labels(loaded)
+    return _with_unique_labels(_apart(loaded))
+
+
+def _apart(results: list[Result]) -> list[Result]:
+    """The results with keys that hold only what may be ranked together."""
+    marks: dict[int, str] = {}
+    for key in {result.suite_key for result in results}:
+        places = [place for place, result in enumerate(results) if result.suite_key == key]
+        marks |= zip(places, strata([results[place].settings for place in places]), strict=True)
+    return [
+        replace(each, conditions=marks[place], suite_key=f"{each.suite_key} [{marks[place]}]")
+        if marks[place]
+        else each
+        for place, each in enumerate(results)
+    ]
 
 
 def _load(file: Path) -> Result:
@@ -200,6 +220,7 @@ def _load(file: Path) -> Result:
     if lacking := {"id", "tokens", "status"} - set(items.columns):
         raise ResultsError(f"{rows}: columns {', '.join(sorted(lacking))} are missing")
     settings = record.get("settings", {})
+    check_scorer(file, items, settings)
     aggregates = record.get("aggregates")
     if schema != SCHEMA or not _complete(aggregates, items):
         aggregates = aggregate(items, seed=int(settings.get("seed", 0)))
@@ -215,7 +236,21 @@ def _load(file: Path) -> Result:
         device=str(record.get("device", "")),
         aggregates=aggregates,
         items=items,
+        card={str(k): str(v) for k, v in record.get("card", {}).items()},
     )
+
+
+def check_scorer(file: Path, items: pd.DataFrame, settings: dict[str, Any]) -> None:
+    """Raise ResultsError unless every row was made by the scorer that results.json names."""
+    if "scorer_version" not in items:
+        return  # before versions were recorded: all of the first
+    found, said = set(items["scorer_version"].unique()), settings.get("scorer_version", 1)
+    if found != {said}:
+        versions = ", ".join(map(str, sorted(found)))
+        raise ResultsError(
+            f"{file}: says scorer {said}, and its rows are of scorer {versions}; run the same "
+            "`dora-bench eval` again with --overwrite"
+        )
 
 
 def _complete(aggregates: Any, items: pd.DataFrame) -> bool:
@@ -245,7 +280,7 @@ def _with_unique_labels(results: list[Result]) -> list[Result]:
                 break
         mark = _marks(result)[kind]
         label = f"{result.label} ({mark})" if len(same) > 1 else result.label
-        labelled.append(Result(**{**vars(result), "label": label}))
+        labelled.append(replace(result, label=label))
     return sorted(labelled, key=lambda result: (result.suite_key, result.label))
 
 

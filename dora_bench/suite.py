@@ -11,6 +11,7 @@ hold the same meshes, whatever their names.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,22 @@ class Suite:
     def hash(self) -> str:
         """sha256 over ids and mesh files, hex."""
         return str(self.record["hash"])
+
+    def check_meshes(self) -> None:
+        """Raise UsageError for a mesh file that is not the one the suite's hash was taken of."""
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(sha256_file, map(self.mesh_path, self.items["id"])))
+        changed = [
+            n
+            for n, a, b in zip(self.items["id"], found, self.items["sha256"], strict=True)
+            if a != b
+        ]
+        if changed:
+            raise UsageError(
+                f"{self.folder}: {len(changed)} meshes are not those that the suite was built of, "
+                f"the first {self.mesh_path(changed[0])}; bring the files back, or build another "
+                "suite of them, which has another hash"
+            )
 
     def mesh_path(self, item_id: str) -> Path:
         """Where an item's mesh lies."""

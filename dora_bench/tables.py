@@ -17,8 +17,12 @@ from dora_bench.report import Result, ResultsError, groups_of
 from preprocessing.files import atomic_write
 
 SCHEMA = 1
+BOTH_SPLITS = ("split:held-out", "split:train")  # where there are both, the first is what counts
 RANKING = ("surface_f_0.005", "surface_cd_l1")
-COSTS = ("latent_floats", "latent_bytes", "encode_s", "decode_s", "peak_memory_mb")
+COSTS = (
+    *("latent_floats", "latent_bytes", "sample_s", "encode_s", "decode_s"),
+    *("peak_memory_mb", "cuda_peak_mb"),
+)
 MARKDOWN_METRICS = (
     "surface_f_0.005",
     "surface_cd_l1",
@@ -50,7 +54,7 @@ def leaderboard_table(results: list[Result], group: str | None = None) -> pd.Dat
     table = pd.DataFrame(rows)
     pieces = [_ranked(piece) for _, piece in table.groupby(["suite", "group"], sort=False)]
     table = pd.concat(pieces, ignore_index=True)
-    order = {name: place for place, name in enumerate(_group_order(set(table["group"])))}
+    order = {name: place for place, name in enumerate(group_order(set(table["group"])))}
     table = table.sort_values(
         ["suite", "group", "rank", "latent_bytes", "model", "tokens"],
         key=lambda column: column.map(order) if column.name == "group" else column,
@@ -68,9 +72,11 @@ def group_label(group: str) -> str:
     return group.removeprefix("split:").capitalize() if group.startswith("split:") else group
 
 
-def _group_order(names: set[str]) -> list[str]:
-    """All, then levels, then splits."""
-    return sorted(names, key=lambda name: (name != "all", name.startswith("split:"), name))
+def group_order(names: set[str]) -> list[str]:
+    """Held-out and trained shapes first where a suite has both, then all, levels, other splits."""
+    first = list(BOTH_SPLITS) if set(BOTH_SPLITS) <= names else []
+    rest = sorted(names - set(first), key=lambda n: (n != "all", n.startswith("split:"), n))
+    return [*first, *rest]
 
 
 def group_rows(result: Result, tokens: int, group: str) -> pd.DataFrame:
@@ -163,11 +169,12 @@ def write_json(table: pd.DataFrame, path: str | Path) -> None:
 def write_markdown(results: list[Result], path: str | Path) -> None:
     """A table per suite and group: means with their 95 % interval, ranked, noise floor below."""
     table = leaderboard_table(results)
-    parts = ["# Dora-bench leaderboard", ""]
+    parts, before = ["# Dora-bench leaderboard", ""], None
     for (suite, group), rows in table.groupby(["suite", "group"], sort=False):
         of_suite = [result for result in results if result.suite_key == suite]
-        if group == "all":
+        if suite != before:
             parts += [f"## {suite}", ""]
+            before = suite
         parts += [f"### {group_label(str(group))}", ""]
         parts += [*_markdown_table(rows, of_suite, str(group)), ""]
     parts += [

@@ -1,5 +1,6 @@
 """A vecset VAE as a model of the benchmark: Dora's, and every published one that we load."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from preprocessing.console import UsageError
 from preprocessing.files import sha256_file
 from preprocessing.mesh import Mesh
 from vae.checkpoint import CheckpointError, weights_hash
-from vae.latents import Draw, TokenSource, encode_shape
+from vae.latents import Draw, TokenSource, draw_points, encode_shape
 from vae.model import DoraVAE
 from vae.published.families import FAMILIES, family_name
 from vae.published.files import find_weights
 from vae.published.hub import BOXED, locate
-from vae.reconstruction import read_surface
+from vae.reconstruction import CHUNK_BYTES, read_surface
 from vae.variant import DORA
 
 FILE_NAMES = ("model", "best", "last")  # say nothing; the folder's name does
@@ -50,14 +51,30 @@ class VAEModel:
             config=described(model, family, path),
         )
         self.source: tuple[str, int, TokenSource] | None = None
+        self.spent: dict[tuple[int, int], float] = {}  # seconds that the points of a count took
+        self.chunk_bytes = CHUNK_BYTES
+
+    def prepare(self, shape: ShapeInput, tokens: int, seed: int) -> float:
+        """Draw and order the points; the seconds of it, also where an earlier count drew them."""
+        started = time.perf_counter()
+        key = draw_points(self.model, self.source_of(shape, seed), tokens)
+        return self.spent.setdefault(key, time.perf_counter() - started)
+
+    def smaller(self) -> None:
+        """Evaluate the field in pieces of an eighth from now on."""
+        self.chunk_bytes //= 8
+
+    def source_of(self, shape: ShapeInput, seed: int) -> TokenSource:
+        """The points of a shape, kept until another shape comes."""
+        if self.source is None or self.source[:2] != (shape.id, seed):
+            self.source, self.spent = (shape.id, seed, self.points_of(shape, seed)), {}
+        return self.source[2]
 
     def encode(self, shape: ShapeInput, tokens: int, seed: int) -> Latent:
         """The posterior at `tokens` tokens, kept as float32."""
-        if self.source is None or self.source[:2] != (shape.id, seed):
-            self.source = (shape.id, seed, self.points_of(shape, seed))
         latents = encode_shape(
             self.model,
-            self.source[2],
+            self.source_of(shape, seed),
             tokens,
             seed=seed,
             posterior=self.posterior,
@@ -72,7 +89,7 @@ class VAEModel:
 
     def decode(self, latent: Latent, resolution: int) -> Mesh:
         """Read the surface back. Raises MeshError(empty-surface)."""
-        return read_surface(self.model, latent.data, resolution)[0]
+        return read_surface(self.model, latent.data, resolution, chunk_bytes=self.chunk_bytes)[0]
 
 
 def described(model: DoraVAE, family: str | None, path: Path) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class TokenSource:
         self.points = points
         self.drawn: dict[int, Clouds] = {}
         self.scattered: dict[int, np.ndarray] = {}
+        self.ordered: dict[tuple[int, int, int], np.ndarray] = {}
         self.base: Clouds | None = None
         if isinstance(shape, Sample):
             self.angle = float(shape.metadata.get("angle", angle))
@@ -148,6 +149,15 @@ class TokenSource:
             points, normals, _ = sample_surface(self.mesh, count, stage)
             self.scattered[count] = np.concatenate([points, normals], axis=1).astype(np.float32)
         return self.scattered[count]
+
+    def queries(self, count: int, tokens: int, per_token: int) -> np.ndarray:
+        """Rows of `scatter(count)` that become the tokens, int64 (tokens,)."""
+        key = (count, tokens, per_token)
+        if key not in self.ordered:
+            random = generator(self.seed, self.item_id, f"queries {tokens}")
+            points = self.scatter(count)[:, :3]
+            self.ordered[key] = subset_queries(points, tokens, per_token, random)
+        return self.ordered[key]
 
 
 @dataclass(frozen=True)
@@ -213,6 +223,18 @@ def encode_shape(
     )
 
 
+def draw_points(model: DoraVAE, source: TokenSource, tokens: int) -> tuple[int, int]:
+    """Draw and order now what `encode_shape` will take; what is kept for other counts, as a key.
+
+    Counts of one key share all that was drawn. Raises LatentsError when the points do not suffice.
+    """
+    if model.variant.clouds == 2:
+        return len(source.clouds(tokens).coarse), 0
+    count = max(model.variant.points, tokens)
+    source.queries(count, tokens, model.variant.per_token)
+    return count, tokens
+
+
 def encode_clouds(
     model: DoraVAE, source: TokenSource, tokens: int
 ) -> tuple[Posterior, np.ndarray, int]:
@@ -236,9 +258,8 @@ def encode_cloud(
     if tokens < 1:
         raise LatentsError(f"tokens must be at least 1, not {tokens}")
     variant, device = model.variant, model.device
-    cloud = source.scatter(max(variant.points, tokens))
-    draw = generator(source.seed, source.item_id, f"queries {tokens}")
-    rows = subset_queries(cloud[:, :3], tokens, variant.per_token, draw)
+    count = max(variant.points, tokens)
+    cloud, rows = source.scatter(count), source.queries(count, tokens, variant.per_token)
     flags = np.zeros((len(cloud), max(0, variant.features - 3)), np.float32)
     features = np.concatenate([cloud[:, 3:], flags], axis=1)[:, : variant.features]
     points = np.concatenate([cloud[:, :3] * np.float32(variant.frame), features], axis=1)

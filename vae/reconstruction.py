@@ -75,11 +75,19 @@ def decode_latents(
 
 
 def read_surface(
-    model: DoraVAE, latents: Latents, resolution: int, attention: str = "full"
+    model: DoraVAE,
+    latents: Latents,
+    resolution: int,
+    attention: str = "full",
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> tuple[Mesh, int]:
-    """The zero surface of the decoded field and the number of field queries."""
+    """The zero surface of the decoded field and the number of field queries.
+
+    chunk_bytes: of activations at a time. Raises MeshError(empty-surface).
+    """
     unit = model.config.truncation if model.config.output == "tsdf" else 0.0
-    field = decoded_field(model, latents, attention)
+    field = decoded_field(model, latents, attention, chunk_bytes)
     bricks, queries = read_field(field, resolution, unit=unit or None)
     if not len(bricks.bricks):
         raise MeshError("empty-surface", "the decoded field is nowhere inside: no surface")
@@ -87,7 +95,9 @@ def read_surface(
 
 
 @torch.inference_mode()
-def decoded_field(model: DoraVAE, latents: Latents, attention: str = "full") -> Field:
+def decoded_field(
+    model: DoraVAE, latents: Latents, attention: str = "full", chunk_bytes: int = CHUNK_BYTES
+) -> Field:
     """The field of latents: positions float32 (Q,3) -> logits float32 (Q,), in chunks by memory.
 
     Positions are in the normalised frame; what lies beyond the bound of a variant is outside.
@@ -97,7 +107,7 @@ def decoded_field(model: DoraVAE, latents: Latents, attention: str = "full") -> 
     width = variant.decoder_width or model.config.width
     near = nearest_count(attention)
     local = LocalQuery(model, keys, latents.positions.numpy(), near) if near else None
-    chunk = max(1024, CHUNK_BYTES // (4 * FLOATS_PER_QUERY * width))
+    chunk = max(1024, chunk_bytes // (4 * FLOATS_PER_QUERY * width))
 
     @torch.inference_mode()
     def field(points: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 // Curves: a metric against tokens and against latent bytes, log x, direct labels, one tooltip.
 
-const CHART = { width: 600, height: 340, left: 54, right: 104, top: 14, bottom: 44 };
+const CHART = { width: 600, height: 340, left: 54, right: 138, top: 14, bottom: 44 };
 
 function drawCharts() {
   const id = state.metric, metric = METRICS.get(id), [label, unit] = labelParts(id);
@@ -32,7 +32,7 @@ function drawChart(container, title, xOf, showX) {
     return;
   }
   const narrow = container.clientWidth < 460;
-  const frame = { ...CHART, width: Math.max(300, Math.min(720, container.clientWidth || 600)), right: narrow ? 84 : 104, left: narrow ? 46 : 54 };
+  const frame = { ...CHART, width: Math.max(300, Math.min(720, container.clientWidth || 600)), right: narrow ? 92 : 138, left: narrow ? 46 : 54 };
   const sizes = points.map((point) => point.x).filter((size) => size > 0);
   const x = logScale(sizes.length ? sizes : [1], frame.left, frame.width - frame.right);
   const y = valueScale(points, frame.height - frame.bottom, frame.top);
@@ -121,12 +121,12 @@ function drawAxes(svg, frame, x, y, title, showX) {
 }
 
 function drawLine(svg, marks, model, line, x, y) {
-  const { color, trained } = styleOf(model);
+  const { color, trained, round } = styleOf(model);
   const path = line.map((point) => [point.x || x.last, point.mean]);
   if (line[0].x === 0) path.unshift([x.first, line[0].mean]); // no tokens: one level for every count
   if (path.length > 1) {
     svg.append(makeSvg("polyline", { fill: "none", stroke: color, "stroke-width": trained ? 2.2 : 1.5,
-      "stroke-dasharray": trained ? null : "5 4", "stroke-linejoin": "round",
+      "stroke-dasharray": trained ? (round ? "1 3" : null) : round ? "2 5" : "5 4", "stroke-linejoin": "round",
       points: path.map(([size, mean]) => `${x.at(size)},${y.at(mean)}`).join(" ") }));
   }
   for (const { x: size, mean, low, high } of line) {
@@ -141,11 +141,12 @@ function drawLine(svg, marks, model, line, x, y) {
 /** Names at the right edge, pushed apart, each joined to the last point of its line. */
 function drawLabels(svg, frame, series, x, y) {
   const edge = frame.width - frame.right + 12, room = frame.right - 16;
+  const short = shortNames([...series.keys()], Math.floor(room / 7.8));
   const labels = [...series].map(([model, line]) => {
     const last = line[line.length - 1];
     return { model, fromX: x.at(last.x || x.last), fromY: y.at(last.mean), y: y.at(last.mean) };
   }).sort((a, b) => a.y - b.y);
-  const gap = 15, bottom = frame.height - frame.bottom;
+  const bottom = frame.height - frame.bottom, gap = Math.min(15, (bottom - frame.top) / Math.max(1, labels.length - 1));
   labels.forEach((label, i) => { if (i) label.y = Math.max(label.y, labels[i - 1].y + gap); });
   for (let i = labels.length - 1; i >= 0; i -= 1) {
     labels[i].y = Math.min(labels[i].y, i === labels.length - 1 ? bottom : labels[i + 1].y - gap);
@@ -154,9 +155,7 @@ function drawLabels(svg, frame, series, x, y) {
     const { color } = styleOf(label.model);
     svg.append(makeSvg("path", { d: `M${label.fromX + 7},${label.fromY}L${Math.max(edge - 10, label.fromX + 7)},${label.fromY}L${edge - 2},${label.y}`,
       fill: "none", stroke: color, "stroke-width": 0.8, opacity: 0.45 }));
-    const most = Math.floor(room / 6.6);
-    const name = label.model.length > most ? `${label.model.slice(0, most - 1)}…` : label.model;
-    svg.append(makeSvg("text", { class: "label", x: edge, y: label.y + 4, style: `fill: ${color}` }, name));
+    svg.append(makeSvg("text", { class: "label", x: edge, y: label.y + 4, style: `fill: ${color}` }, short.get(label.model), makeSvg("title", {}, label.model)));
   }
 }
 

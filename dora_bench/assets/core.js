@@ -6,13 +6,15 @@ const MEAN = 0, MEDIAN = 1, LOW = 2, HIGH = 3, WORST_MEAN = 4, WORST_LOW = 5, WO
 const COSTS = {
   latent_floats: { label: "Latent floats", unit: "count", formula: "numbers in the latent, mean per shape" },
   latent_bytes: { label: "Latent bytes", unit: "as stored", formula: "size of the latent as stored, mean per shape" },
-  encode_s: { label: "Encode", unit: "seconds", formula: "mean time from shape to latent" },
+  sample_s: { label: "Sample", unit: "seconds", formula: "mean time to draw and order the points" },
+  encode_s: { label: "Encode", unit: "seconds", formula: "mean time from points to latent, after a warm-up" },
   decode_s: { label: "Decode", unit: "seconds", formula: "mean time from latent to mesh" },
-  peak_memory_mb: { label: "Memory", unit: "MB", formula: "mean peak memory of an item" },
+  peak_memory_mb: { label: "Memory", unit: "MB", formula: "mean peak main memory of the model alone" },
+  cuda_peak_mb: { label: "GPU memory", unit: "MB", formula: "mean peak memory of the model on the GPU" },
 };
 
 const byId = (id) => document.getElementById(id);
-const state = { suite: 0, group: "all", columns: "overview", sort: "rank", down: false, entries: "all",
+const state = { suite: 0, group: "", columns: "overview", sort: "rank", down: false, entries: "best",
   failures: true, metric: "surface_f_0.005", hidden: new Set(), theme: "", viewer: "" };
 
 function readAddress() {
@@ -24,7 +26,7 @@ function readAddress() {
   state.down = fields.get("order") === "down";
   state.failures = fields.get("failures") !== "out";
   state.hidden = new Set(fields.getAll("hide"));
-  if (!suite().groups.some((group) => group.id === state.group)) state.group = "all";
+  if (!suite().groups.some((group) => group.id === state.group)) state.group = suite().groups[0].id;
   if (!METRICS.has(state.metric)) state.metric = DATA.ranking[0];
   if (!(state.columns in COLUMN_SETS)) state.columns = "overview";
 }
@@ -32,11 +34,11 @@ function readAddress() {
 function writeAddress() {
   const fields = new URLSearchParams();
   if (state.suite) fields.set("suite", suite().key);
-  if (state.group !== "all") fields.set("group", state.group);
+  if (state.group !== suite().groups[0].id) fields.set("group", state.group);
   if (state.columns !== "overview") fields.set("columns", state.columns);
   if (state.sort !== "rank") fields.set("sort", state.sort);
   if (state.down) fields.set("order", "down");
-  if (state.entries !== "all") fields.set("entries", state.entries);
+  if (state.entries !== "best") fields.set("entries", state.entries);
   if (!state.failures) fields.set("failures", "out");
   if (state.metric !== DATA.ranking[0]) fields.set("metric", state.metric);
   if (state.theme) fields.set("theme", state.theme);
@@ -99,7 +101,7 @@ function show(id, value) {
 
 function showCost(id, value) {
   if (value === null || value === undefined) return "–";
-  if (id === "encode_s" || id === "decode_s") return value.toFixed(value < 10 ? 2 : 1);
+  if (id.endsWith("_s")) return value.toFixed(value < 10 ? 2 : 1);
   return Math.round(value).toLocaleString("en-US");
 }
 
@@ -120,22 +122,62 @@ function labelParts(id) {
   return [name, unit];
 }
 
-/** Colour and marker of a model: the same everywhere on the page. */
+/** Colour, marker and line of a model, the same everywhere on the page; 72 differ in one of them. */
 function styleOf(model) {
   const index = suite().models.findIndex((other) => other.label === model);
-  const trained = suite().models[index].kind !== "baseline";
-  return { color: `var(--c${index % 8})`, shape: index % 4, trained };
+  const trained = suite().models[index].kind !== "baseline", round = Math.floor(index / COLORS);
+  return { color: `var(--c${index % COLORS})`, shape: (index + round) % MARKS.length, trained, round };
+}
+
+const COLORS = 12;
+// Corners of the markers on a unit circle or square; the first is a disc.
+const MARKS = [null, [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]], [[0, -1.15], [1.15, 0.92], [-1.15, 0.92]], [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+  [[0, 1.15], [1.15, -0.92], [-1.15, -0.92]], [[-0.42, -1.2], [0.42, -1.2], [0.42, -0.42], [1.2, -0.42], [1.2, 0.42], [0.42, 0.42], [0.42, 1.2], [-0.42, 1.2], [-0.42, 0.42], [-1.2, 0.42], [-1.2, -0.42], [-0.42, -0.42]]];
+
+/** Names cut to `most` letters in the middle, so that beginnings and ends that differ stay. */
+function shortened(name, most) {
+  if (name.length <= most) return name;
+  const head = Math.ceil((most - 1) / 2);
+  return `${name.slice(0, head)}…${name.slice(name.length - (most - 1 - head))}`;
+}
+
+/** Short names of several models, each different from the others: what they share is cut first. */
+function shortNames(names, most) {
+  const cut = new Map(names.map((name) => [name, shortened(name, most)]));
+  const twice = (name) => names.filter((other) => cut.get(other) === cut.get(name)).length > 1;
+  for (const name of names.filter(twice)) {
+    const alike = names.filter((other) => cut.get(other) === cut.get(name));
+    let start = 0;
+    while (alike.every((other) => other[start] === name[start])) start += 1;
+    const from = Math.max(0, Math.min(start - 2, name.length - most + 1));
+    cut.set(name, `${from ? "…" : ""}${name.slice(from, from + most - 1)}`);
+  }
+  return cut;
+}
+
+const parts = new Map(); // name -> {promise, resolve}
+window.doraPart = (name, value) => parts.get(name)?.resolve(value);
+
+/** A part of the page that lies beside it: meshes or scores of single shapes. */
+function loadPart(name) {
+  if (!parts.has(name)) {
+    const part = {};
+    part.promise = new Promise((resolve, reject) => {
+      part.resolve = resolve;
+      const script = make("script", { src: `parts/${name}.js`, onerror: () => reject(new Error(`parts/${name}.js is missing beside the page`)) });
+      document.head.append(script);
+    });
+    parts.set(name, part);
+  }
+  return parts.get(name).promise;
 }
 
 /** The marker of a model as an svg shape centred on (x, y); hollow for baselines. */
 function marker(model, x, y, size = 4.5) {
   const { color, shape, trained } = styleOf(model);
-  const s = size * [1, 0.9, 1.15, 1.2][shape];
   const look = { fill: trained ? color : "var(--card)", stroke: color, "stroke-width": 1.8 };
-  if (shape === 0) return makeSvg("circle", { cx: x, cy: y, r: s, ...look });
-  if (shape === 1) return makeSvg("rect", { x: x - s, y: y - s, width: 2 * s, height: 2 * s, ...look });
-  const points = shape === 2 ? [[0, -s], [s, s * 0.8], [-s, s * 0.8]] : [[0, -s], [s, 0], [0, s], [-s, 0]];
-  return makeSvg("polygon", { points: points.map(([a, b]) => `${x + a},${y + b}`).join(" "), ...look });
+  if (!MARKS[shape]) return makeSvg("circle", { cx: x, cy: y, r: size, ...look });
+  return makeSvg("polygon", { points: MARKS[shape].map(([a, b]) => `${x + size * a},${y + size * b}`).join(" "), ...look });
 }
 
 const swatch = (model) =>

@@ -2,7 +2,7 @@
 
 const HOME = { azimuth: 0.65, elevation: 0.42, zoom: 1 };
 const PAGE = 6;
-const gallery = { compare: "", metric: "surface_cd_l1", model: "", order: "worst", shade: "shaded", shown: PAGE };
+const gallery = { compare: "", metric: "surface_cd_l1", model: "", order: "worst", shade: "shaded", shown: PAGE, only: "" };
 let renderer = null;
 let watcher = null;
 const cases = new Map(); // element on screen or not -> its case
@@ -27,7 +27,26 @@ function setUpGallery() {
   for (const key of ["compare", "metric", "model", "order"]) {
     byId(`gallery-${key}`).onchange = (event) => { gallery[key] = event.target.value; gallery.shown = PAGE; drawGallery(); };
   }
-  byId("gallery-more").onclick = () => { gallery.shown += PAGE; drawGallery(); };
+  byId("gallery-more").onclick = () => {
+    if (gallery.only) gallery.only = "";
+    else gallery.shown += PAGE;
+    drawGallery();
+  };
+}
+
+/** Show one shape alone, under the two models that are compared. */
+function openShape(id) {
+  hideTip();
+  if (!suite().gallery.shapes.some((shape) => shape.id === id)) return;
+  gallery.only = id;
+  const tokens = Math.max(...[versus.first, versus.second].map((key) => Number(key.slice(key.lastIndexOf("@") + 1))));
+  const wanted = `t${tokens}`;
+  if ([...byId("gallery-compare").options].some((option) => option.value === wanted)) {
+    gallery.compare = wanted;
+    byId("gallery-compare").value = wanted;
+  }
+  drawGallery();
+  byId("shapes").scrollIntoView({ block: "start" });
 }
 
 /** The rows compared beside the truth: [model, tokens] pairs. */
@@ -61,7 +80,7 @@ function drawGallery() {
   const rows = comparedRows(), metricIndex = DATA.metrics.findIndex((metric) => metric.id === gallery.metric);
   const values = new Map(shapes.map((shape) => [shape, orderValue(shape, rows, metricIndex)]));
   const sign = gallery.order === "worst" ? -1 : 1;
-  const listed = shapes.filter(inGroup).sort((a, b) => {
+  const listed = shapes.filter((shape) => (gallery.only ? shape.id === gallery.only : inGroup(shape))).sort((a, b) => {
     const x = values.get(a), y = values.get(b);
     if (gallery.order === "name" || x === y) return a.id.localeCompare(b.id);
     return x === null || y === null ? (x === null) - (y === null) : sign * (x - y);
@@ -86,8 +105,8 @@ function drawGallery() {
     return one.element;
   }));
   const more = byId("gallery-more");
-  more.hidden = listed.length <= gallery.shown;
-  more.textContent = `Show ${Math.min(PAGE, listed.length - gallery.shown)} more of ${listed.length}`;
+  more.hidden = !gallery.only && listed.length <= gallery.shown;
+  more.textContent = gallery.only ? "Show all shapes again" : `Show ${Math.min(PAGE, listed.length - gallery.shown)} more of ${listed.length}`;
   galleryNote(listed.length);
 }
 

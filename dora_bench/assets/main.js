@@ -1,20 +1,22 @@
 // Start: read the address, set up the controls, draw.
 
 function drawHeader() {
-  const { name, hash, key, models, rows, groups, gallery: pictures } = suite();
-  const all = rows.map((row) => ({ ...row.groups.all, model: row.model, tokens: row.tokens }));
+  const { name, hash, key, models, rows, groups, conditions } = suite();
+  const [first] = groups, heldOut = first.id === "split:held-out"; // where there is one, it is what counts
+  const all = rows.filter((row) => row.groups[first.id]).map((row) => ({ ...row.groups[first.id], model: row.model, tokens: row.tokens }));
   const entries = all.length, shapes = Math.max(...all.map((row) => row.total));
   const failed = all.reduce((sum, row) => sum + row.total - row.ok, 0);
   const kinds = new Set(models.filter((model) => model.kind !== "baseline").map((model) => model.label));
   const winner = all.filter((row) => kinds.has(row.model)).sort((a, b) => a.rank - b.rank)[0] ?? all.sort((a, b) => a.rank - b.rank)[0];
   const [metric] = DATA.ranking;
-  byId("lead").replaceChildren(`${models.length} ${models.length === 1 ? "model" : "models"} in ${entries} settings, each on ${shapes} shapes`,
+  byId("lead").replaceChildren(`${models.length} ${models.length === 1 ? "model" : "models"} in ${entries} settings, each on ${shapes} ${heldOut ? "held-out shapes" : "shapes"}`,
     failed ? `; ${failed.toLocaleString("en-US")} of ${all.reduce((sum, row) => sum + row.total, 0).toLocaleString("en-US")} reconstructions failed and count as the worst. ` : "; none failed. ",
-    kinds.size ? "Best trained model: " : "Best: ", make("b", {}, winner.tokens > 0 ? `${winner.model} at ${showTokens(winner.tokens)} tokens` : winner.model),
+    kinds.size ? `Best trained model${heldOut ? " on shapes it never saw" : ""}: ` : "Best: ", make("b", {}, winner.tokens > 0 ? `${winner.model} at ${showTokens(winner.tokens)} tokens` : winner.model),
     ` with ${labelParts(metric)[0].replace("Surface", "surface")} of `, make("b", {}, `${show(metric, winner.metrics[metric]?.[WORST_MEAN])}\u00a0${labelParts(metric)[1]}`), ".");
   const settings = models[0].settings, same = (field) => models.every((model) => model.settings[field] === settings[field]);
   const facts = [["Suite", DATA.suites.length > 1 ? suiteSelect() : make("span", {}, name, hash ? " " : "", hash ? make("code", { title: key }, `@${hash.slice(0, 12)}`) : "")],
     ["Shapes", groups.filter((group) => /^L\d$/.test(group.id)).map((group) => `${group.count} ${group.id}`).join(", ") || String(shapes)]];
+  if (conditions) facts.push(["Made under", conditions]);
   if (settings.points && same("points")) facts.push(["Points per score", settings.points.toLocaleString("en-US")]);
   if (settings.resolution && same("resolution")) facts.push(["Decoded at", `${settings.resolution}³`]);
   if (settings.posterior && same("posterior")) facts.push(["Posterior", settings.posterior]);
@@ -26,10 +28,10 @@ function drawHeader() {
 
 function suiteSelect() {
   const select = make("select", { "aria-label": "Suite", onchange: () => {
-    Object.assign(state, { suite: select.selectedIndex, group: "all", hidden: new Set(), entries: "all" });
+    Object.assign(state, { suite: select.selectedIndex, group: DATA.suites[select.selectedIndex].groups[0].id, hidden: new Set(), entries: "best" });
     setUp();
   } });
-  options(select, DATA.suites.map((one) => [one.key, `${one.name}@${one.hash.slice(0, 8)}`]), suite().key);
+  options(select, DATA.suites.map((one) => [one.key, `${one.name}@${one.hash.slice(0, 8)}${one.conditions ? ` (${one.conditions})` : ""}`]), suite().key);
   return select;
 }
 
@@ -38,7 +40,7 @@ function drawTabs() {
   const { groups } = suite(), container = byId("groups");
   const children = [];
   groups.forEach((group, i) => {
-    if (group.id.startsWith("split:") && !groups[i - 1].id.startsWith("split:")) children.push(make("span", { class: "divide", "aria-hidden": "true" }));
+    if (i && group.id.startsWith("split:") !== groups[i - 1].id.startsWith("split:")) children.push(make("span", { class: "divide", "aria-hidden": "true" }));
     const chosen = group.id === state.group;
     children.push(make("button", { type: "button", role: "tab", id: `tab-${i}`, "data-group": group.id, "aria-controls": "panel",
       "aria-selected": String(chosen), tabindex: chosen ? 0 : -1, onclick: () => chooseGroup(group.id) }, group.label, make("small", {}, String(group.count))));
@@ -56,9 +58,11 @@ function drawTabs() {
 
 function chooseGroup(id) {
   state.group = id;
-  gallery.shown = PAGE;
+  Object.assign(gallery, { shown: PAGE, only: "" });
   drawTabs();
-  document.querySelector("[role=tab][aria-selected=true]").focus({ preventScroll: true });
+  const tab = document.querySelector("[role=tab][aria-selected=true]");
+  tab.focus({ preventScroll: true });
+  tab.scrollIntoView({ block: "nearest", inline: "nearest" });
   drawAll();
 }
 
@@ -94,13 +98,14 @@ function drawAll() {
   hideTip();
   drawTable();
   drawCharts();
+  drawScatter();
   drawGallery();
 }
 
 function setUp() {
   const counts = [...new Set(suite().rows.map((row) => row.tokens))].filter((tokens) => tokens > 0).sort((a, b) => a - b);
-  if (!["all", "best", ...counts.map(String)].includes(state.entries)) state.entries = "all";
-  options(byId("entries"), [["all", "all"], ["best", "best of each model"], ...counts.map((tokens) => [String(tokens), `${showTokens(tokens)} tokens`])], state.entries);
+  if (!["all", "best", ...counts.map(String)].includes(state.entries)) state.entries = "best";
+  options(byId("entries"), [["best", "one a model, its best count"], ["all", "all"], ...counts.map((tokens) => [String(tokens), `${showTokens(tokens)} tokens`])], state.entries);
   segments(byId("columns"), Object.entries(COLUMN_SETS).map(([id, [label]]) => [id, label]), state.columns,
     (id) => { state.columns = id; writeAddress(); drawTable(); });
   metricOptions(byId("chart-metric"), state.metric);
@@ -109,6 +114,7 @@ function setUp() {
   drawTabs();
   drawLegend();
   drawMethod();
+  setUpScatter();
   setUpGallery();
   drawAll();
 }
@@ -126,11 +132,15 @@ byId("theme").onclick = () => {
 byId("entries").onchange = (event) => { state.entries = event.target.value; writeAddress(); drawTable(); };
 byId("failures").onchange = (event) => { state.failures = event.target.checked; drawAll(); };
 byId("chart-metric").onchange = (event) => { state.metric = event.target.value; writeAddress(); drawCharts(); };
+new ResizeObserver(([{ target }]) => document.documentElement.style.setProperty("--bar", `${target.offsetHeight}px`)).observe(document.querySelector(".bar"));
+byId("csv").onclick = downloadCsv;
+for (const strip of document.querySelectorAll(".strip")) watchOverflow(strip);
 let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth === width) return;
   width = innerWidth;
   drawCharts();
+  drawScatter();
   for (const one of cases.values()) refresh(one);
 });
 setUp();

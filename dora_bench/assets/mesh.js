@@ -1,16 +1,14 @@
-// Embedded meshes: inflate, undo the delta coding, and prepare corners with crisp edges.
+// Meshes, loaded when they are looked at: inflate, undo the delta coding, and prepare corners with crisp edges.
 
 const CREASE = Math.cos(30 * Math.PI / 180);
 const CORNER_FLOATS = 7; // position, normal, distance code
-let packedMeshes = null;
-const corners = new Map(); // mesh index -> promise of {data, count}, the newest last
+const corners = new Map(); // mesh name -> promise of {data, count}, the newest last
 
 /** Corner data of a mesh, read once and kept while it is among the last 160 used. */
-function meshCorners(index) {
-  packedMeshes ??= JSON.parse(byId("meshes").textContent);
-  const known = corners.get(index);
+function meshCorners([part, place]) {
+  const index = `${part}/${place}`, known = corners.get(index);
   corners.delete(index);
-  corners.set(index, known ?? unpackMesh(packedMeshes[index]));
+  corners.set(index, known ?? loadPart(part).then((packed) => unpackMesh(packed[place])));
   if (corners.size > 160) corners.delete(corners.keys().next().value);
   return corners.get(index);
 }

@@ -5,29 +5,36 @@ const COLUMN_SETS = {
   surface: ["Surface", (metric) => metric.family === "surface" || metric.id === "iou"],
   edges: ["Edges", (metric) => metric.family === "edges"],
   literature: ["Point to point", (metric) => metric.family === "literature"],
-  cost: ["Cost", ["surface_f_0.005", "latent_floats", "latent_bytes", "encode_s", "decode_s", "peak_memory_mb"]],
+  cost: ["Cost", ["surface_f_0.005", "latent_floats", "latent_bytes", "sample_s", "encode_s", "decode_s", "peak_memory_mb", "cuda_peak_mb"]],
 };
 
 function columnIds() {
   const wanted = COLUMN_SETS[state.columns][1];
   const ids = typeof wanted === "function" ? DATA.metrics.filter(wanted).map((metric) => metric.id) : wanted;
   const present = new Set(suite().rows.flatMap((row) => Object.keys(row.groups.all.metrics)));
-  return ids.filter((id) => id in COSTS || present.has(id));
+  const costs = (id) => !["sample_s", "cuda_peak_mb"].includes(id) || suite().rows.some((row) => costOf(row.groups[state.group] ?? row.groups.all, id) !== null);
+  return ids.filter((id) => (id in COSTS ? costs(id) : present.has(id)));
 }
 
-/** The rows the table shows: all, one token count, or each model's best. */
+/** The row of each model with the best rank, in the order of ranks. */
+function bestRows(rows) {
+  const best = new Map();
+  for (const row of rows) {
+    const kept = best.get(row.model);
+    if (!kept || row.rank < kept.rank) best.set(row.model, row);
+  }
+  return [...best.values()].sort((a, b) => a.rank - b.rank || a.model.localeCompare(b.model));
+}
+
+/** The rows the table shows: each model's best, all, or one token count. */
 function tableRows() {
   let rows = rowsOfGroup();
-  if (state.entries === "best") {
-    const best = new Map();
-    for (const row of rows) {
-      const kept = best.get(row.model);
-      if (!kept || row.rank < kept.rank) best.set(row.model, row);
-    }
-    rows = [...best.values()];
-  } else if (state.entries !== "all") {
+  if (state.entries === "best") rows = bestRows(rows);
+  else if (state.entries !== "all") {
     rows = rows.filter((row) => String(row.tokens) === state.entries || row.tokens <= 0);
   }
+  const ranks = rows.map((row) => row.rank); // the place among the rows that are shown
+  rows = rows.map((row) => ({ ...row, rank: 1 + ranks.filter((rank) => rank < row.rank).length }));
   const value = (row) => sortValue(row, state.sort);
   const sign = state.down ? -1 : 1;
   return rows.sort((a, b) => {
@@ -57,6 +64,21 @@ function drawTable() {
   byId("table-note").textContent = tableNote(ids.some((id) => id in floors));
 }
 
+/** The table as it is shown, as CSV with raw values: what its columns and rows are, in its order. */
+function csvOfTable() {
+  const ids = columnIds(), quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const fields = ids.flatMap((id) => (id in COSTS ? [id] : [id, `${id}_ci_low`, `${id}_ci_high`]));
+  const lines = tableRows().map((row) => [suite().key, state.group, row.rank, row.model, row.tokens, row.ok, row.total,
+    ...ids.flatMap((id) => (id in COSTS ? [costOf(row, id)] : summaryOf(row, id)))].map((value) => quoted(value === null || value === undefined ? "" : String(value))).join(","));
+  return [["suite", "group", "rank", "model", "tokens", "n_ok", "n_total", ...fields].join(","), ...lines, ""].join("\n");
+}
+
+function downloadCsv() {
+  const address = URL.createObjectURL(new Blob([csvOfTable()], { type: "text/csv" }));
+  make("a", { href: address, download: `${suite().name}-${state.group.replace("split:", "")}-${state.columns}.csv` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
 function tableNote(hasFloors) {
   const how = state.failures ? "Means count a failed shape at the metric's worst value"
     : "Means leave failed shapes out";
@@ -70,7 +92,7 @@ function tableNote(hasFloors) {
 function headOf(ids) {
   const fixed = [["rank", "#", "rank"], ["model", "Model", "model pin"], ["tokens", "Tokens", "wide"], ["ok", "Done", "wide"]];
   const cells = fixed.map(([id, label, css]) => headCell(id, label, "", css, {
-    rank: "Place among all rows of these shapes", model: "A filled mark is a trained model, a hollow one a baseline",
+    rank: "Place among the rows shown", model: "A filled mark is a trained model, a hollow one a baseline",
     tokens: "Latent tokens given to the model", ok: "Shapes that gave a mesh, of all shapes",
   }[id]));
   for (const id of ids) {
@@ -107,7 +129,7 @@ function bodyOf(rows, ids) {
   const columns = new Map(ids.filter((id) => METRICS.has(id)).map((id) => [id, columnScale(rows, id)]));
   return rows.map((row) => make("tr", {},
     make("td", { class: "rank" }, String(row.rank)),
-    make("th", { class: "model pin", scope: "row" }, swatch(row.model), row.model,
+    make("th", { class: "model pin", scope: "row" }, make("button", { type: "button", class: "name", title: "Licence, data, who ran it, settings", onclick: () => openCard(row.model) }, swatch(row.model), row.model),
       make("span", { class: "sub" }, `${row.tokens > 0 ? `${showTokens(row.tokens)} tokens, ` : ""}${row.ok}/${row.total}`)),
     make("td", { class: "wide" }, showTokens(row.tokens)),
     doneCell(row),

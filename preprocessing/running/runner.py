@@ -37,6 +37,7 @@ def run(
     retries: int = 0,
     ray_address: str | None = None,
     preload: Iterable[str] = (),
+    gpus: float = 0.0,
 ) -> Generator[Outcome, None, None]:
     """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
 
@@ -47,6 +48,7 @@ def run(
     worker was lost (node gone, killed from outside) is tried again up to 3 times in any case.
     executor: "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items on
     several cores or when `ray_address` is given. preload: more modules for the fork server.
+    gpus: that Ray gives each worker, as a fraction where several share one.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
     ValueError for an unknown executor, UsageError for Ray where it is not installed, RunnerError
@@ -76,7 +78,7 @@ def run(
             raise UsageError("Ray is not installed; pip install ray, or give --executor inline")
         from preprocessing.running.runner_ray import run_ray
 
-        yield from run_ray(job, iterator, slots if cores else 0, ray_address)
+        yield from run_ray(job, iterator, slots if cores else 0, ray_address, gpus)
 
 
 def make_job(

@@ -57,13 +57,18 @@ class Slot:
 
 
 def run_ray(
-    job: Job, items: Iterator[Item], slots: int, address: str | None
+    job: Job, items: Iterator[Item], slots: int, address: str | None, gpus: float = 0.0
 ) -> Generator[Outcome, None, None]:
-    """Feed `slots` actors (0: one for each CPU of the cluster) and yield outcomes as they come."""
+    """Feed `slots` actors (0: as many as fit the cluster) and yield outcomes as they come.
+
+    An actor takes one CPU and `gpus` of a GPU. Raises RunnerError where none would ever fit.
+    """
     ours = start_ray(slots, address)
-    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    slots = min(slots, cpus) if slots else cpus
-    actor_class = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Slot)
+    fitting = room(ray.cluster_resources(), gpus)
+    slots = min(slots, fitting) if slots else fitting
+    actor_class = ray.remote(
+        num_cpus=1, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD"
+    )(Slot)
     idle: list[Any] = []
     starting: dict[Any, Any] = {}  # reference -> actor; on a busy cluster some never start
     running: dict[Any, tuple[Any, list[Item]]] = {}  # reference -> actor, batch
@@ -127,6 +132,18 @@ def run_ray(
             ray.kill(actor)
         if ours:
             ray.shutdown()
+
+
+def room(resources: dict[str, float], gpus: float) -> int:
+    """How many actors of one CPU and `gpus` GPUs a cluster holds. Raises RunnerError for none."""
+    cpus = max(1, int(resources.get("CPU", 1)))
+    if gpus <= 0:
+        return cpus
+    found = resources.get("GPU", 0.0)
+    if found < gpus:
+        raise RunnerError(f"a worker takes {gpus:g} GPUs and Ray's cluster has {found:g}")
+    per_gpu = int(1 / gpus) * int(found) if gpus < 1 else int(found / gpus)
+    return max(1, min(cpus, per_gpu))
 
 
 def next_size(size: int, seconds: float) -> int:

@@ -31,7 +31,7 @@ QUICK = EvalSettings(
     ),
     resolution=32,
 )
-TIMES = ["encode_s", "decode_s", "peak_memory_mb"]
+TIMES = ["sample_s", "encode_s", "decode_s", "peak_memory_mb", "cuda_peak_mb"]
 LIMITS = Limits(executor="inline", workers=1, quiet=True)
 
 

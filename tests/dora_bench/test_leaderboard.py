@@ -40,8 +40,9 @@ def test_same_results_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
     write_leaderboard(folders, tmp_path / "a")
     write_leaderboard([*reversed(folders), tmp_path / "r"], tmp_path / "b")
     names = ["index.html", "leaderboard.csv", "leaderboard.json", "leaderboard.md"]
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
-    for name in names:
+    found = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
+    assert [str(path) for path in found if path.parent == Path()] == names
+    for name in found:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -91,7 +92,7 @@ def test_noise_floor_is_the_mean_over_shapes_not_over_rows(tmp_path: Path) -> No
 def test_markdown_has_a_table_per_group_and_the_floor(site: Path) -> None:
     text = (site / "leaderboard.md").read_text()
     assert re.findall(r"^### (.*)$", text, re.M) == [
-        "All", "L0", "L1", "L2", "L3", "L4", "Held-out", "Train",
+        "Held-out", "Train", "All", "L0", "L1", "L2", "L3", "L4",
     ]  # fmt: skip
     assert "*noise floor*" in text
     assert "| 11/12 |" in text
@@ -146,16 +147,37 @@ def test_packing_joins_equal_positions_and_drops_what_collapses() -> None:
     assert (packed["vertices"], packed["faces"]) == (4, 2)
 
 
-def test_equal_meshes_are_embedded_once(tmp_path: Path) -> None:
-    make_results(tmp_path / "r", models=("identity",), count=2)
+def test_every_mesh_has_its_place_in_a_part_and_old_parts_go(tmp_path: Path) -> None:
+    make_results(tmp_path / "r", models=("identity", "vecset"), count=2)
+    parts = tmp_path / "site/parts"
+    parts.mkdir(parents=True)
+    for name in (f"{'0' * 20}.js", "kept.js"):
+        (parts / name).touch()
     write_leaderboard([tmp_path / "r"], tmp_path / "site")
-    meshes = embedded((tmp_path / "site" / "index.html").read_text(), "meshes")
-    data = embedded((tmp_path / "site" / "index.html").read_text(), "data")
-    shapes = data["suites"][0]["gallery"]["shapes"]
+    assert (parts / "kept.js").is_file()
+    assert not (parts / f"{'0' * 20}.js").exists()
+    suite = embedded((tmp_path / "site" / "index.html").read_text(), "data")["suites"][0]
+    shapes = suite["gallery"]["shapes"]
     places = [s["truth"] for s in shapes] + [
         score["mesh"] for s in shapes for score in s["scores"].values()
     ]
-    assert set(places) == set(range(len(meshes)))
+    for name, place in places:
+        assert part(parts, name)[place]["faces"] > 0
+    assert [item[0] for item in part(parts, suite["items"])] == sorted(s["id"] for s in shapes)
+    for model in suite["models"]:
+        for values in part(parts, model["items"]).values():
+            assert len(values["iou"]) == 2
+    before = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
+    write_leaderboard([tmp_path / "r"], tmp_path / "site")
+    assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == before  # not made again
+
+
+def part(folder: Path, name: str) -> object:
+    """The value of a part of the page."""
+    text = (folder / f"{name}.js").read_text()
+    call = f'doraPart("{name}",'
+    assert text.startswith(call)
+    return json.loads(text[len(call) : -len(");\n")])
 
 
 def embedded(html: str, name: str) -> object:
@@ -184,11 +206,29 @@ def page() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of 14 models at 6 counts, two of whose names begin alike."""
+    root = tmp_path_factory.mktemp("field")
+    names = [f"model-{i}" for i in range(12)]
+    names += ["a-family-with-a-long-name-base", "a-family-with-a-long-name-huge"]
+    counts = (64, 256, 1024, 2048, 4096, 16384)
+    for name in names:
+        (folder,) = make_results(
+            root / name, models=("vecset",), tokens=counts, count=6, gallery=False
+        )
+        record = json.loads((folder / "results.json").read_text())
+        record["model"]["name"] = name
+        (folder / "results.json").write_text(json.dumps(record))
+    write_leaderboard([root], root / "site")
+    return root / "site"
+
+
 def opened(page: Browser, site: Path, fragment: str = "", width: int = 1280) -> Browser:
     page.errors.clear()
     page.requests.clear()
     page.size(width, 900)
-    page.open(site / "index.html", fragment)
+    page.open(site / "index.html", f"{fragment}&group=all&entries=all")
     return page
 
 
@@ -248,7 +288,10 @@ class TestInTheBrowser:
         assert page.ask("document.querySelectorAll('[role=tab][tabindex=\"0\"]').length") == 1
         assert page.ask("document.querySelector('tbody').textContent") != before
         page.press("End")
-        assert page.ask("document.activeElement.dataset.group") == "split:train"
+        assert page.ask("document.activeElement.dataset.group") == "L4"
+        page.press("Home")
+        assert page.ask("document.activeElement.dataset.group") == "split:held-out"
+        page.press("ArrowRight")
         assert page.ask("document.querySelectorAll('.case').length") == 4
         assert page.errors == []
 
@@ -397,6 +440,106 @@ class TestInTheBrowser:
         assert page.ask("document.querySelectorAll('.stage canvas').length") == 6
         assert page.ask("document.querySelectorAll('#chart-tokens polyline').length") == 2
         assert page.errors == []
+
+    def test_held_out_shapes_and_a_row_a_model_come_first(self, page: Browser, site: Path) -> None:
+        page.size(1280, 900)
+        page.open(site / "index.html")
+        assert page.ask("document.querySelector('[aria-selected=true]').dataset.group") == (
+            "split:held-out"
+        )
+        assert "on shapes it never saw" in page.ask("document.getElementById('lead').textContent")
+        rows = page.ask("[...document.querySelectorAll('tbody tr')].map(r => r.cells[0].innerText)")
+        assert len(rows) == 6
+        assert rows[0] == "1"
+        page.ask(
+            "(() => { const s = document.getElementById('entries'); s.value = 'all';"
+            "s.onchange({target: s}); })()"
+        )
+        assert page.ask("document.querySelectorAll('tbody tr').length") == 12
+
+    def test_the_table_that_is_shown_can_be_downloaded(self, page: Browser, site: Path) -> None:
+        opened(page, site, "columns=edges&group=L2")
+        page.ask(
+            "window.kept = new Promise(done => { URL.createObjectURL = blob => "
+            "{ blob.text().then(done); return 'data:text/csv,'; }; }); 0"
+        )
+        page.ask("HTMLAnchorElement.prototype.click = function () {}; 0")
+        page.click("#csv")
+        table = pd.read_csv(io.StringIO(page.ask("window.kept")))
+        shown = page.ask(
+            "[...document.querySelectorAll('tbody tr')].map(r => r.cells[1].querySelector('.name')"
+            ".textContent)"
+        )
+        assert list(table["model"]) == shown
+        assert set(table["group"]) == {"L2"}
+        assert {"sne", "sne_ci_low", "edge_f_0.005"} <= set(table.columns)
+        truth = pd.read_csv(site / "leaderboard.csv").query("group == 'L2'")
+        key = ["model", "tokens"]
+        both = table.merge(truth, on=key, suffixes=("", "_truth"))
+        assert np.allclose(both["sne"], both["sne_failures_worst"], rtol=1e-5)
+
+    def test_two_models_stand_side_by_side_and_a_click_opens_the_shape(
+        self, page: Browser, site: Path
+    ) -> None:
+        opened(page, site)
+        assert [url for url in page.requests if "/parts/" in url] == []  # until it is looked at
+        scroll_to(page, "versus")
+        page.wait("document.querySelectorAll('#scatter circle').length > 2")
+        assert page.ask("document.querySelectorAll('#scatter circle').length") == 12 + 1  # the ring
+        assert "of 12" in page.ask("document.getElementById('versus-note').textContent")
+        page.ask("document.querySelector('#scatter svg').focus()")
+        page.press("ArrowRight")
+        name = page.ask("document.querySelector('#tip b').textContent")
+        page.press("Enter")
+        assert page.ask("document.querySelectorAll('.case').length") == 1
+        assert page.ask("document.querySelector('.case h3').textContent") == name
+        page.click("#gallery-more")
+        assert page.ask("document.querySelectorAll('.case').length") == 6
+        assert page.errors == []
+
+    def test_a_name_opens_the_models_card(self, page: Browser, site: Path) -> None:
+        opened(page, site)
+        page.click("tbody .name")
+        text = page.ask("document.getElementById('card').innerText")
+        for word in ("Licence", "Run by", "Hardware", "Settings", "scorer"):
+            assert word in text, word
+        page.ask("document.querySelector('#card button').click()")
+        assert not page.ask("document.getElementById('card').open")
+
+    def test_a_field_of_fourteen_stays_apart(self, page: Browser, field: Path) -> None:
+        page.size(1280, 900)
+        page.open(field / "index.html")
+        marks = page.ask(
+            "[...document.querySelectorAll('#legend svg')].map(s => s.innerHTML"
+            ".replace(/(cx|cy|x|y)=.[0-9.]+. /g, ''))"
+        )
+        assert len(marks) == len(set(marks)) == 14
+        labels = page.ask(
+            "[...document.querySelectorAll('#chart-tokens .label')].map(t => t.firstChild.data)"
+        )
+        assert len(labels) == len(set(labels)) == 14
+        assert page.ask("document.querySelectorAll('tbody tr').length") == 14
+        for columns in ("overview", "edges", "cost"):
+            page.click(f"#columns [data-value={columns}]")
+            hidden = "document.getElementById('table')"
+            assert page.ask(f"{hidden}.scrollWidth - {hidden}.clientWidth") <= 0, columns
+        cut = page.ask(
+            "[...document.querySelectorAll('tbody .name')].some(n => n.scrollWidth > "
+            "n.parentElement.clientWidth)"
+        )
+        assert not cut
+
+    def test_what_runs_off_a_phone_says_so(self, page: Browser, field: Path) -> None:
+        page.size(390, 800)
+        page.open(field / "index.html")
+        page.wait("document.querySelectorAll('.strip[data-after]').length >= 2")
+        page.ask(
+            "(() => { const t = document.getElementById('groups'); t.scrollLeft = t.scrollWidth;"
+            "})()"
+        )
+        page.wait("document.querySelector('.strip').hasAttribute('data-before')")
+        assert not page.ask("document.querySelector('.strip').hasAttribute('data-after')")
+        assert page.ask("document.documentElement.scrollWidth") <= 390
 
     def test_screenshot_shows_the_page(self, site: Path, tmp_path: Path) -> None:
         screenshot(site / "index.html", tmp_path / "shot.png", 640, 480, fragment="at=shapes")

@@ -15,7 +15,7 @@ import pandas as pd
 from dora_bench.metrics import FLOORS, METRICS
 from dora_bench.normal_error import SneSettings
 from dora_bench.report import aggregate
-from dora_bench.score import ScoreSettings, prepare_truth, score
+from dora_bench.score import SCORER_VERSION, ScoreSettings, prepare_truth, score
 from preprocessing.mesh import Mesh, normalise
 from preprocessing.seeds import generator
 
@@ -242,12 +242,16 @@ def make_results(
                 "seed": 0,
                 "resolution": 128,
                 "points": 1_000_000,
+                "scorer_version": SCORER_VERSION,
+                "edge_points": 100_000,
+                "volume_cells": 80,
                 "posterior": "mean",
                 "align": "none",
                 "sne": {"version": "sne-1", "views": 22, "resolution": 512},
             },
             "versions": {"dora-bench": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6"},
             "device": "cpu",
+            "card": {"licence": "MIT", "data": "made up", "run by": "a test", "hardware": "none"},
             "aggregates": aggregate(items),
         }
         (folder / "results.json").write_text(json.dumps(record))

@@ -1,0 +1,1 @@
+"""What people see of results: printed tables, what may be ranked together, submissions."""
