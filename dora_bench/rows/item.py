@@ -149,7 +149,7 @@ def run_model(one: Loaded, shape: ShapeInput, task: Task) -> tuple[dict[str, Any
     except RuntimeError as error:
         if not is_cuda_out_of_memory(error):
             raise
-        reason = f"CUDA out of memory: {' '.join(str(error).split())[:300]}"
+        reason = " ".join(str(error).split())[:300]
         row.update(status="memory", reason=reason, device_memory=True)
         free_cuda()
     row["peak_memory_mb"] = one.own_mb + memory.grown_mb
