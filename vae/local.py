@@ -16,6 +16,7 @@ from vae.latents import LatentsError
 from vae.model import DoraVAE
 
 CUBES = 16  # a side, over the frame
+MOST = 8192  # queries at once
 
 
 class AttentionError(LatentsError):
@@ -51,7 +52,8 @@ class LocalQuery:
         order = np.argsort(names, kind="stable")
         starts = np.flatnonzero(np.diff(names[order], prepend=names[order][:1] - 1))
         values = np.empty(len(points), np.float32)
-        for rows in np.split(order, starts[1:]):
+        groups = np.split(order, starts[1:])
+        for rows in (g[i : i + MOST] for g in groups for i in range(0, len(g), MOST)):
             group = points[rows]
             middle = (group.min(axis=0) + group.max(axis=0)) / 2
             tokens = np.atleast_1d(self.tree.query(middle, self.near)[1])

@@ -113,12 +113,10 @@ def decoded_field(
     def field(points: np.ndarray) -> np.ndarray:
         values = np.empty(len(points), np.float32)
         scaled = points if variant.frame == 1.0 else points * np.float32(variant.frame)
-        for begin in range(0, len(points), chunk):
-            part = scaled[begin : begin + chunk]
-            if local is not None:
-                values[begin : begin + chunk] = local(part)
-                continue
-            at = torch.tensor(part).to(model.device)
+        if local is not None:
+            values = local(scaled)
+        for begin in range(0, len(points), chunk) if local is None else ():
+            at = torch.tensor(scaled[begin : begin + chunk]).to(model.device)
             values[begin : begin + chunk] = model.query(keys, at[None])[0].float().cpu().numpy()
         if variant.bound:
             beyond = np.abs(scaled).max(axis=1) > variant.bound
