@@ -83,8 +83,11 @@ class Nodes:
             seen.add(index)
             transform = self.world(index)
             if "mesh" in node:
-                with within(f"node {index}"):
-                    placed += [Placed(index, transform @ one) for one in self.instances(node)]
+                with within(f"node {index}"), np.errstate(all="ignore"):
+                    worlds = [transform @ one for one in self.instances(node)]
+                if not np.isfinite(worlds).all():
+                    raise MeshError("non-finite", f"an instance of node {index} is not finite")
+                placed += [Placed(index, world) for world in worlds]
             stack += reversed(self.children(index))
         return placed
 

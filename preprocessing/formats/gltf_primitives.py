@@ -27,7 +27,7 @@ class Primitive:
             self.vertices = data.accessor(self.names["POSITION"])
             corners = np.arange(len(self.vertices))
             if "indices" in primitive:
-                corners = data.accessor(primitive["indices"]).astype(np.int64).ravel()
+                corners = whole_numbers(data.accessor(primitive["indices"], raw=True), "an index")
         if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
             raise MeshError("unreadable", f"positions of shape {self.vertices.shape}, not (V, 3)")
         check_indices(corners, len(self.vertices))
@@ -92,9 +92,15 @@ class Primitive:
         weights = np.concatenate([self.attribute(name) for name in names["WEIGHTS_"]], axis=1)
         if joints.shape[1] != 4 * len(sets) or weights.shape != joints.shape:
             raise MeshError("unreadable", "joints and weights come by four a vertex and set")
-        if not (joints == np.floor(joints)).all():
-            raise MeshError("unreadable", "a joint of a vertex is no whole number")
-        return joints.astype(np.int64), weights
+        numbers = whole_numbers(joints, "a joint of a vertex")
+        return numbers.reshape(joints.shape), weights
+
+
+def whole_numbers(values: np.ndarray, what: str) -> np.ndarray:
+    """The values flat in int64. Raises MeshError(unreadable) where one is no whole number."""
+    if not (values == np.floor(values)).all() or not (np.abs(values) < 2.0**53).all():
+        raise MeshError("unreadable", f"{what} is no whole number")
+    return values.astype(np.int64).ravel()
 
 
 def is_surface(primitive: dict) -> bool:

@@ -80,7 +80,8 @@ def read_triangles(path: Path) -> Triangles:
     except OSError as error:
         raise MeshError("unreadable", f"{path.name}: {error.strerror}") from None
     check_is_mesh(data[:512])
-    return READERS[suffix](data, path)
+    with np.errstate(all="ignore"):  # whoever uses the numbers names what is not finite
+        return READERS[suffix](data, path)
 
 
 def check_is_mesh(start: bytes) -> None:

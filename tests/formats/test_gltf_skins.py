@@ -302,6 +302,22 @@ def test_a_bad_primitive_is_named() -> None:
     assert len(read(file)[1]) == 12
 
 
+def test_indices_are_whole_numbers() -> None:
+    file = GltfFile()
+    file.node(mesh=file.mesh(CUBE.vertices, CUBE.faces))
+    primitive = file.json["meshes"][0]["primitives"][0]
+    primitive["indices"] = file.accessor(CUBE.faces.ravel() + 0.25)
+    assert "an index is no whole number" in refused(file).message
+
+
+def test_an_instance_that_is_not_finite_is_named() -> None:
+    file = GltfFile()
+    scales = file.accessor(np.array([[1, 1, 1], [np.nan, 1, 1]]))
+    instances = {"EXT_mesh_gpu_instancing": {"attributes": {"SCALE": scales}}}
+    file.node(mesh=file.mesh(CUBE.vertices, CUBE.faces), extensions=instances)
+    assert refused(file).reason == "non-finite"
+
+
 def test_a_scene_that_starts_below_a_node_that_moves_it_is_refused() -> None:
     file = GltfFile()
     file.node(mesh=file.mesh(CUBE.vertices, CUBE.faces))
