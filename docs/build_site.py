@@ -10,6 +10,7 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import markdown2
 import pdoc
@@ -57,13 +58,16 @@ def build(out: Path) -> None:
 
 
 def write_reference(out: Path) -> None:
-    """The API reference: every module but kernels, tests' twins of which tell what they do."""
+    """The API reference: every module but the kernels, whose callers say what they do."""
+    modules = []
     for name in PACKAGES:
         package = import_module(name)
         for public in package.__all__:  # they load on first use, which pdoc does not try
             setattr(package, public, getattr(package, public))
+        modules += [name, *(m.name for m in walk_packages(package.__path__, f"{name}."))]
     pdoc.render.configure(docformat="markdown", footer_text="Dora-bench", search=True)
-    pdoc.pdoc(*PACKAGES, "!.*_kernels", "!.*_tables", output_directory=out)
+    shown = [name for name in modules if not name.endswith(("_kernels", "_tables", ".__main__"))]
+    pdoc.pdoc(*shown, output_directory=out)
 
 
 def write_page(path: Path, text: str) -> None:
@@ -94,7 +98,8 @@ def title_of(name: str) -> str:
 
 def moved_links(body: str) -> str:
     """Links between Markdown files lead between pages; those to other files become their names."""
-    body = re.sub(r'(href|src)="(?:docs/|\.\./)?([\w-]+)\.md(#[^"]*)?"', r'\1="\2.html\3"', body)
+    pages = "|".join([*GUIDES, "README"])
+    body = re.sub(rf'href="(?:docs/|\.\./)?({pages})\.md(#[^"]*)?"', r'href="\1.html\2"', body)
     body = re.sub(r'src="docs/([^"]+)"', r'src="\1"', body)
     body = body.replace('href="README.html"', 'href="index.html"')
     return re.sub(r'<a href="(?!https?:|#|api/|[\w-]+\.(?:html|png))[^"]*">(.*?)</a>', r"\1", body)

@@ -18,7 +18,7 @@ from preprocessing.points.samples import Sample
 from preprocessing.settings import parse_eps
 from preprocessing.solid.audit import topology
 from preprocessing.solid.watertight import make_watertight
-from vae.published.hub import locate
+from vae.published.hub import BOXED, boxed
 
 PUBLISHED_EPS = 2 / 256
 """Of the published v1.0 and v1.1, whose checkpoints do not say it."""
@@ -65,16 +65,17 @@ def is_offset_solid(mesh: Mesh) -> bool:
     return closed and found.volume > 0 and bool(np.abs(mesh.vertices).max() > 1 + 1e-5)
 
 
-def model_eps(model: Path) -> float:
+def model_eps(model: str | Path) -> float:
     """The offset of the solids a model was trained on: what its config says, else PUBLISHED_EPS.
 
-    model: a run folder, or a file with a `config.json` or `<name>.json` beside it.
+    model: what --model takes: a run folder, a file with a `config.json` or `<name>.json` beside it,
+    the name of a model in the box, FAMILY or FAMILY:PATH.
     """
-    model = locate(model)[1]
-    sidecars = (model / "config.json", model.with_name("config.json"), model.with_suffix(".json"))
-    for path in sidecars:
-        if path.is_file():
-            eps = find_eps(json.loads(path.read_text()))
+    text = str(model)
+    path = boxed(text) if text in BOXED else Path(text.partition(":")[2] or text)
+    for sidecar in (path / "config.json", path.with_name("config.json"), path.with_suffix(".json")):
+        if sidecar.is_file():
+            eps = find_eps(json.loads(sidecar.read_text()))
             if eps is not None:
                 return parse_eps(str(eps))
     return PUBLISHED_EPS

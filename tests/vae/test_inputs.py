@@ -83,3 +83,10 @@ def test_the_eps_of_a_model(tmp_path: Path, config: dict | None, eps: float) -> 
         (tmp_path / "config.json").write_text(json.dumps(config))
     assert model_eps(tmp_path) == eps
     assert model_eps(tmp_path / "model.safetensors") == eps
+
+
+def test_the_eps_of_a_model_in_the_box_and_of_a_family(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"data": {"eps": ["2/100", "2/200"]}}))
+    assert model_eps("dora-tiny") == 2 / 128
+    assert model_eps(f"dora-1.1:{tmp_path / 'model.safetensors'}") == 2 / 100
+    assert model_eps("triposg") == PUBLISHED_EPS
