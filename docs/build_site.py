@@ -64,8 +64,9 @@ def write_reference(out: Path) -> None:
         package = import_module(name)
         for public in package.__all__:  # they load on first use, which pdoc does not try
             setattr(package, public, getattr(package, public))
-        modules += [name, *(m.name for m in walk_packages(package.__path__, f"{name}."))]
-    pdoc.render.configure(docformat="markdown", footer_text="Dora-bench", search=True)
+        found = walk_packages(package.__path__, f"{name}.")
+        modules += [name, *(module.name for module in found if not module.ispkg)]
+    pdoc.render.configure(docformat="markdown", footer_text="Dora-bench", show_source=False)
     shown = [name for name in modules if not name.endswith(("_kernels", "_tables", ".__main__"))]
     pdoc.pdoc(*shown, output_directory=out)
 
