@@ -1,0 +1,47 @@
+"""The kernels that tell whether a run compiles first: they are there, and a run compiles them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from preprocessing.running.tasks import Plan
+from preprocessing.running.warming import first_kernels
+from preprocessing.settings import SampleSettings, WatertightSettings
+
+ROOT = Path(__file__).parent.parent.parent
+WATERTIGHT, SAMPLES = WatertightSettings(eps=2 / 64), SampleSettings()
+CODE = """
+from pathlib import Path
+from preprocessing.compiling import kernels_are_cold
+from preprocessing.running.tasks import Plan
+from preprocessing.running.warming import first_kernels, warm_kernels
+from preprocessing.settings import SampleSettings, WatertightSettings
+plan = Plan(out=Path("out"), watertight=WatertightSettings(eps=2 / 64), samples=SampleSettings())
+for quiet in (False, False):
+    print(kernels_are_cold(*first_kernels(plan)), flush=True)
+    warm_kernels(plan, quiet)
+print(kernels_are_cold(*first_kernels(plan)))
+"""
+
+
+@pytest.mark.parametrize("plan", [(WATERTIGHT, SAMPLES), (WATERTIGHT, None), (None, SAMPLES)])
+def test_each_is_a_module_that_is_there(plan: tuple) -> None:  # type: ignore[type-arg]
+    names = first_kernels(Plan(out=Path("out"), watertight=plan[0], samples=plan[1]))
+    assert names
+    for name in names:
+        assert list((ROOT / "preprocessing").rglob(f"{name}.py")), name
+
+
+@pytest.mark.slow
+def test_a_cold_run_compiles_them_once_and_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "False", "False"]
+    assert done.stderr.count("compiling kernels, once") == 1
