@@ -132,7 +132,7 @@ def refined(evaluator: Evaluator, parent: Level, scale: float, resolved: bool) -
     bend = BEND * (cell / 2) ** 2 / scale
     bends = curvature(parent) if resolved else np.full_like(parent.values, np.inf)
     bound = np.clip(BENDS * bends, FLAT * bend, bend)
-    touched = beside(parent, crossing(parent.values))
+    touched = with_neighbours(parent, crossing(parent.values))
     suspect = (corner_reduce(np.abs(parent.values), np.minimum) < near) & ~touched
     bricks, values, known, wanted = [], [], [], []
     half = BRICK // 2
@@ -149,7 +149,10 @@ def refined(evaluator: Evaluator, parent: Level, scale: float, resolved: bool) -
         size = np.abs(values[-1])
         small = size < upsampled(bound[:, *corners][kept])
         ridge = size < RIDGE * upsampled(bends[:, *corners][kept])
-        wanted.append(below(touched[cells][kept]) & small | below(suspect[cells][kept]) & ridge)
+        wanted.append(
+            child_corners(touched[cells][kept]) & small
+            | child_corners(suspect[cells][kept]) & ridge
+        )
     level = Level(
         2 * parent.resolution,
         np.concatenate(bricks),
@@ -181,7 +184,7 @@ def curvature(level: Level) -> np.ndarray:
     return np.where(np.isnan(total), np.float32(np.inf), total)
 
 
-def beside(level: Level, cells: np.ndarray) -> np.ndarray:
+def with_neighbours(level: Level, cells: np.ndarray) -> np.ndarray:
     """Cells bool (B,8,8,8) that share a corner with a marked one, across bricks, and those."""
     marked = cell_corners(cells)
     border = on_border(marked.shape)
@@ -288,7 +291,7 @@ def cell_corners(cells: np.ndarray) -> np.ndarray:
     return corners
 
 
-def below(cells: np.ndarray) -> np.ndarray:
+def child_corners(cells: np.ndarray) -> np.ndarray:
     """Corners bool (B,9,9,9) of the finer cells below marked coarse ones (B,4,4,4)."""
     return cell_corners(cells.repeat(2, 1).repeat(2, 2).repeat(2, 3))
 

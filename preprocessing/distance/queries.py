@@ -99,10 +99,10 @@ def unsigned_distance(mesh: MeshLike, points: np.ndarray) -> np.ndarray:
     """Distance from `points` (Q,3) to the surface of any mesh, float64 (Q,), in the mesh's unit."""
     points = checked_points(points)
     curve = morton_order(points)
-    return put_back(curve, TriangleTree.build(as_mesh(mesh)).distance(points[curve]))
+    return in_given_order(curve, TriangleTree.build(as_mesh(mesh)).distance(points[curve]))
 
 
-def put_back(curve: np.ndarray, values: np.ndarray) -> np.ndarray:
+def in_given_order(curve: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values (Q,...) of points along a curve, in the order that the points had before."""
     result = np.empty_like(values)
     result[curve] = values
@@ -121,7 +121,7 @@ def closest_points(
     mesh, points = as_mesh(mesh), checked_points(points)
     curve = morton_order(points)
     found = TriangleTree.build(mesh).nearest(points[curve])
-    distance, face, closest = (put_back(curve, values) for values in found)
+    distance, face, closest = (in_given_order(curve, values) for values in found)
     corners = mesh.vertices[mesh.faces[face]]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     norm = np.linalg.norm(normal, axis=1, keepdims=True)
@@ -161,7 +161,7 @@ class SignedDistance:
         points = points.take(curve, axis=0)
         distance = self.tree.distance(points)
         inside = self.tree.winding(points, distance) > 0
-        return put_back(curve, np.where(inside, distance, -distance))
+        return in_given_order(curve, np.where(inside, distance, -distance))
 
 
 def checked_points(points: np.ndarray) -> np.ndarray:

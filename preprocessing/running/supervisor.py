@@ -233,7 +233,7 @@ class Supervisor:
         try:
             child.connection.send_bytes(pickle.dumps(item.payload))
         except OSError:
-            return self.bury(item, child, 0.0, 0.0)
+            return self.died(item, child, 0.0, 0.0)
         while True:
             ready = wait([child.connection, child.status], POLL_SECONDS)
             seconds = time.monotonic() - started
@@ -241,10 +241,10 @@ class Supervisor:
                 try:
                     reply: Reply = pickle.loads(child.connection.recv_bytes())
                 except (EOFError, OSError):
-                    return self.bury(item, child, seconds, peak)
+                    return self.died(item, child, seconds, peak)
                 return self.accept(item, reply)
             if child.status in ready:
-                return self.bury(item, child, seconds, peak)
+                return self.died(item, child, seconds, peak)
             resident = resident_mb(child.pid)
             peak = max(peak, resident)
             if self.stopping.is_set():
@@ -279,7 +279,7 @@ class Supervisor:
             reply.detail,
         )
 
-    def bury(self, item: Item, child: Child, seconds: float, peak: float) -> Outcome | None:
+    def died(self, item: Item, child: Child, seconds: float, peak: float) -> Outcome | None:
         """The outcome of an item whose child died by itself; None for a kill from outside."""
         status = child.exit_status()
         last = tail(child.log)
