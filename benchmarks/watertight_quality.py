@@ -16,38 +16,21 @@ A part is lost when all its visible points are lost and in the open.
 import argparse
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import open3d as o3d
 import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from preprocessing.mesh import SUFFIXES, Mesh, MeshError, load_mesh, normalise
-from preprocessing.seeds import generator
 from preprocessing.settings import default_resolution, parse_eps
 from preprocessing.solid.bricks import spacing
+from preprocessing.solid.lost import Seen, is_lost, scene_of, visible_points
 from preprocessing.solid.watertight import make_watertight
 
-POINTS, PART_POINTS = 100_000, 50_000
-RAYS = 32
 CLEARANCE = 0.87  # cells, half the diagonal of one
 SOUPS = ("soup",)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Visible points (Q,3), the first `by_area` of them drawn by area; the face of each (Q,), a ray
-    to infinity (Q,3), the normal there (Q,3)."""
-
-    by_area: int
-    points: np.ndarray
-    faces: np.ndarray
-    rays: np.ndarray
-    normals: np.ndarray
 
 
 def main() -> None:
@@ -96,8 +79,7 @@ def measure(given: Mesh, eps: float, seen: Seen) -> dict[str, float | str]:
         return {"status": error.reason}
     seconds = time.perf_counter() - start
     step = spacing(default_resolution(eps))
-    gap = scene_of(solid.mesh).compute_distance(seen.points.astype(np.float32)).numpy()
-    lost = gap > eps + step
+    lost = is_lost(seen, solid.mesh, eps + step)
     parts = part_of_face(given)[seen.faces]
     chosen = np.flatnonzero(lost)
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(500, len(chosen))).astype(int)]
@@ -129,50 +111,6 @@ def in_the_open(given: Mesh, seen: Seen, lost: np.ndarray, radius: float) -> np.
         distance = scene.compute_distance(way.astype(np.float32)).numpy()
         free[row] = distance.min() >= 0.99 * radius
     return free
-
-
-def scene_of(mesh: Mesh) -> "o3d.t.geometry.RaycastingScene":
-    """An Open3D scene for rays and distances."""
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
-    return scene
-
-
-def visible_points(mesh: Mesh) -> Seen:
-    """The externally visible ones out of 1e5 points by area and 5e4 over the faces."""
-    random = generator(0, "visible", "points")
-    corners = mesh.triangles
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = np.linalg.norm(normal, axis=1)
-    by_area = random.choice(len(area), POINTS, p=area / area.sum())
-    by_face = np.arange(PART_POINTS) * len(area) // PART_POINTS
-    face = np.concatenate([by_area, by_face])
-    face = face[area[face] > 0]
-    u, v = np.sqrt(random.random(len(face))), random.random(len(face))
-    weight = np.stack([1 - u, u * (1 - v), u * v], axis=1)
-    points = np.einsum("qc,qcx->qx", weight, corners[face])
-    normal = normal[face] / area[face, None]
-    scene, times, way = scene_of(mesh), np.zeros(len(face), int), np.zeros((len(face), 3))
-    for ray in sphere_directions(RAYS):
-        side = np.sign(normal @ ray)
-        start = points + 1e-5 * side[:, None] * normal
-        rays = np.concatenate([start, np.broadcast_to(ray, start.shape)], axis=1)
-        out = np.isinf(scene.cast_rays(rays.astype(np.float32))["t_hit"].numpy())
-        times[out] += 1
-        way[out] = ray
-    visible = times >= 2
-    normal *= np.sign((normal * way).sum(axis=1, keepdims=True))
-    first = int(visible[:POINTS].sum())
-    return Seen(first, points[visible], face[visible], way[visible], normal[visible])
-
-
-def sphere_directions(count: int) -> Iterator[np.ndarray]:
-    """Directions spread evenly over the sphere (a Fibonacci spiral)."""
-    turn = np.pi * (3 - np.sqrt(5))
-    for i in range(count):
-        z = 1 - (2 * i + 1) / count
-        radius = np.sqrt(1 - z * z)
-        yield np.array([radius * np.cos(turn * i), radius * np.sin(turn * i), z])
 
 
 def part_of_face(mesh: Mesh) -> np.ndarray:

@@ -76,6 +76,7 @@ Tolerance = Annotated[
     float,
     typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off eps."),
 ]
+Audit = Annotated[str, typer.Option(help="basic, or full: the share of visible points lost, too.")]
 Points = Annotated[
     int, typer.Option(min=2, help="Points in all: half uniform, up to half on salient edges.")
 ]
@@ -105,6 +106,7 @@ def watertight(
     close_holes: CloseHoles = None,
     simplify: Simplify = None,
     tolerance: Tolerance = 0.05,
+    audit: Audit = "basic",
     seed: UnusedSeed = 0,
     workers: Workers = 0,
     executor: Executor = "auto",
@@ -134,6 +136,7 @@ def watertight(
             close_holes=close_holes,
             simplify=simplify,
             tolerance=tolerance,
+            audit=audit,
         )
     limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
     plan = Plan(out=out, watertight=solid, samples=None)
@@ -196,6 +199,7 @@ def run(
     close_holes: CloseHoles = None,
     simplify: Simplify = None,
     tolerance: Tolerance = 0.05,
+    audit: Audit = "basic",
     points: Points = 65536,
     angle: Angle = 15.0,
     edge_spread: EdgeSpread = "length",
@@ -231,6 +235,7 @@ def run(
             close_holes=close_holes,
             simplify=simplify,
             tolerance=tolerance,
+            audit=audit,
         )
     with options_checked(format="sample_format"):
         clouds = SampleSettings(

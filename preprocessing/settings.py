@@ -15,6 +15,7 @@ from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.bricks import BRICK, bricks_per_axis
 
 METHODS = ("offset", "alpha-wrap", "manifold")
+AUDITS = ("basic", "full")
 MESH_FORMATS = ("ply", "obj", "glb", "stl")
 SAMPLE_FORMATS = ("safetensors", "npz", "hunyuan", "vecset")
 EDGE_SPREADS = ("length", "edge")
@@ -80,7 +81,8 @@ class WatertightSettings:
 
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
     openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
-    share of eps that the middle of an edge may be off eps. Raises SettingsError.
+    share of eps that the middle of an edge may be off eps. audit: `full` counts lost
+    visible points too. Raises SettingsError.
     """
 
     eps: float
@@ -91,10 +93,12 @@ class WatertightSettings:
     close_holes: float | None = None
     simplify: float | None = None
     tolerance: float = 0.05
+    audit: str = "basic"
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)
         one_of("format", self.format, MESH_FORMATS)
+        one_of("audit", self.audit, AUDITS)
         check_eps(self.eps, f"{self.eps:g}")
         if not self.resolution:
             object.__setattr__(self, "resolution", default_resolution(self.eps))

@@ -76,6 +76,7 @@ WATERTIGHT = pa.schema(
         "self_intersections": WHOLE,
         "surface_rms": REAL,
         "surface_max": REAL,
+        "lost": REAL,
         "frame_ratio": REAL,
         "dropped_faces": WHOLE,
         "welded_vertices": WHOLE,

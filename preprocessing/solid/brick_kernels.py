@@ -195,14 +195,15 @@ def group_pairs(keys, starts, cells):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True, fastmath={"nnan", "nsz", "contract"})
-def fill_corners(bricks, offsets, triangles, records, eps, margin, step):  # type: ignore[no-untyped-def]
-    """eps minus distance, cut at eps - margin, on the 8x8x8 owned corners; rest unset.
+def fill_corners(values, rows, bricks, offsets, triangles, records, lengths):  # type: ignore[no-untyped-def]
+    """Fill values[rows], float32 (B,9,9,9): eps minus distance, cut at eps - margin.
 
-    float32 (B,9,9,9).
+    On the 8x8x8 owned corners; the rest stays. lengths: (eps, margin, step).
     """
-    values = np.empty((bricks.shape[0], 9, 9, 9), np.float32)
+    eps, margin, step = lengths
     limit = margin * margin
-    for b in nb.prange(bricks.shape[0]):
+    for at in nb.prange(rows.shape[0]):
+        b = rows[at]
         best = np.full((64, 8), limit, np.float64)
         ox = -HALF_WIDTH + step * (8 * bricks[b, 0])
         oy = -HALF_WIDTH + step * (8 * bricks[b, 1])
@@ -262,12 +263,15 @@ def fill_corners(bricks, offsets, triangles, records, eps, margin, step):  # typ
             for j in range(8):
                 for k in range(8):
                     values[b, i, j, k] = eps - math.sqrt(max(0.0, best[i * 8 + j, k]))
-    return values
 
 
 @nb.njit(parallel=True, cache=True)
 def share_corners(bricks, lookup, values, outside):  # type: ignore[no-untyped-def]
-    """Copy the corners with an index 8 from their owners; `outside` where the owner is absent."""
+    """Copy the corners with an index 8 from their owners.
+
+    `outside` where the owner is absent: -1 in the lookup (n,n,n), or beyond the grid. Where the
+    lookup has less, the owner is enclosed: 1.
+    """
     n = lookup.shape[0]
     for b in nb.prange(bricks.shape[0]):
         near = np.empty(8, np.int32)
@@ -282,6 +286,6 @@ def share_corners(bricks, lookup, values, outside):  # type: ignore[no-untyped-d
                 for k in range(lowest, 9):
                     owner = near[(i >> 3) * 4 + (j >> 3) * 2 + (k >> 3)]
                     if owner < 0:
-                        values[b, i, j, k] = outside
+                        values[b, i, j, k] = outside if owner == -1 else np.float32(1)
                     else:
                         values[b, i, j, k] = values[owner, i & 7, j & 7, k & 7]

@@ -32,8 +32,7 @@ class TriangleBricks:
 def triangle_bricks(mesh: Mesh, resolution: int, margin: float) -> TriangleBricks:
     """Bricks within `margin` of a mesh in the normalised frame, each with its triangles.
 
-    Raises MeshError(memory), with an estimate, when the bricks' values and the surface extracted
-    from them would not fit.
+    Raises MeshError(memory), with an estimate, when the lists would not fit.
     """
     records = kernels.triangle_records(mesh.vertices, mesh.faces)
     n = bricks_per_axis(resolution)
@@ -43,7 +42,6 @@ def triangle_bricks(mesh: Mesh, resolution: int, margin: float) -> TriangleBrick
     require_room(BYTES_PER_PAIR * int(starts[-1]), resolution)
     keys = kernels.fill_cover(records, margin, width, n, starts)
     numbers, offsets, triangles = kernels.group_pairs(keys, starts, n**3)
-    require_room(BYTES_PER_BRICK * len(numbers), resolution)
     bricks = np.stack(np.unravel_index(numbers, (n, n, n)), axis=1).astype(np.int32)
     return TriangleBricks(resolution, margin, bricks, offsets, triangles, records)
 
@@ -61,11 +59,19 @@ def require_room(need: int, resolution: int) -> None:
 
 
 def offset_field(cover: TriangleBricks, eps: float) -> BrickField:
-    """eps - distance on the corners, exact up to the cover's margin and constant beyond it."""
+    """eps - distance on the corners, exact up to the cover's margin and constant beyond it.
+
+    Raises MeshError(memory), with an estimate, when the values and the surface extracted from them
+    would not fit.
+    """
     step = spacing(cover.resolution)
-    values = kernels.fill_corners(
-        cover.bricks, cover.offsets, cover.triangles, cover.records, eps, cover.margin, step
-    )
+    require_room(BYTES_PER_BRICK * len(cover.bricks), cover.resolution)
+    values = np.empty((len(cover.bricks), 9, 9, 9), np.float32)
+    rows = np.arange(len(cover.bricks))
+    kernels.fill_corners(
+        values, rows, cover.bricks, cover.offsets, cover.triangles, cover.records,
+        (eps, cover.margin, step),
+    )  # fmt: skip
     lookup = brick_lookup(cover.resolution, cover.bricks)
     kernels.share_corners(cover.bricks, lookup, values, np.float32(eps - cover.margin))
     return BrickField(cover.resolution, cover.bricks, values)

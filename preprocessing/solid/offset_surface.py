@@ -9,6 +9,7 @@ from preprocessing.solid.audit import Contacts, SurfaceError, surface_error
 from preprocessing.solid.bricks import brick_lookup, spacing
 from preprocessing.solid.crossings import crossing_faces
 from preprocessing.solid.embedding import embed
+from preprocessing.solid.exterior import exterior_field
 from preprocessing.solid.holes import fill, hole_filling, on_lid
 from preprocessing.solid.isosurface import BrickSurface, extract_surface
 from preprocessing.solid.offset_field import TriangleBricks, offset_field, triangle_bricks
@@ -50,11 +51,15 @@ def marching_surface(
     eps, step = settings.eps, spacing(settings.resolution)
     filling = hole_filling(mesh, settings.close_holes, eps) if settings.close_holes else None
     cover = triangle_bricks(mesh, settings.resolution, REACH * (eps + step))
-    field = offset_field(cover, eps)
-    if filling is not None:
-        field, cover = fill(field, cover, filling)
-    start = extract_surface(field, clearance=CLEARANCE)
-    start = outer_shells(start, field, mesh if settings.keep_cavities else None)
+    if filling is None and not settings.keep_cavities:
+        field, cover = exterior_field(cover, eps)
+        start = extract_surface(field, clearance=CLEARANCE)
+    else:
+        field = offset_field(cover, eps)
+        if filling is not None:
+            field, cover = fill(field, cover, filling)
+        start = extract_surface(field, clearance=CLEARANCE)
+        start = outer_shells(start, field, mesh if settings.keep_cavities else None)
     lid = np.zeros(len(start.vertices), bool)
     if filling is not None:
         lid = on_lid(start.vertices, distances(start.vertices, cover, eps), filling, eps)

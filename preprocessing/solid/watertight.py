@@ -15,8 +15,9 @@ from preprocessing.solid.audit import contacts, surface_error, topology
 from preprocessing.solid.brick_kernels import triangle_records
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crossings import on_lattice
+from preprocessing.solid.lost import lost_share
 from preprocessing.solid.offset_surface import offset_solid
-from preprocessing.solid.simplify import simplify_mesh
+from preprocessing.solid.remesh.simplify import simplify_mesh
 
 
 class WatertightError(MeshError):
@@ -31,7 +32,8 @@ class Watertight:
     audit: vertices, faces, components, watertight, edge_manifold, vertex_manifold, volume, euler,
     coincident, self_intersections (vertices in the place of another; faces that cross or touch),
     offset_rms, offset_max (|distance to the input - eps| / eps over the vertices), surface_rms,
-    surface_max (the same over random points of the faces).
+    surface_max (the same over random points of the faces); with audit="full" lost, the share of
+    visible points of the input farther than eps + one cell from the result.
     """
 
     mesh: Mesh
@@ -53,7 +55,8 @@ def make_watertight(
     surface lies near the input, not eps from it). keep_cavities: voids that the input bounds as
     cavities stay (shells.py). close_holes: radius, normalised frame, of the openings to close
     (holes.py). simplify: decimate, with at most simplify * eps of deviation (simplify.py).
-    tolerance: share of eps that the middle of an edge may be off (remesh/).
+    tolerance: share of eps that the middle of an edge may be off (remesh/). audit: `full` adds
+    `lost` to the audit (lost.py).
 
     Raises MeshError for a mesh that cannot be used, MeshError(memory) when the grid would not fit
     in memory, ValueError for settings that cannot work, TypeError for an unknown option,
@@ -80,6 +83,8 @@ def solidify(mesh: Mesh, settings: WatertightSettings) -> Watertight:
         error = surface_error(solid, partial(unsigned_distance, normalised), eps)
         touching = contacts(solid, shape.watertight)
     audit = asdict(shape) | asdict(touching) | asdict(error)
+    if settings.audit == "full":
+        audit["lost"] = lost_share(normalised, solid, eps + spacing(settings.resolution))
     _check(audit)
     return Watertight(solid, transform, audit, eps, settings.resolution, settings.method)
 

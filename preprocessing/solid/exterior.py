@@ -1,0 +1,64 @@
+"""The offset field where the outside reaches it, and nowhere else.
+
+A flood from the grid's border goes over the corners farther than eps; a brick is measured when the
+flood comes to it. So what is enclosed costs nothing, and what the flood does not reach is solid:
+the surface of this field is the outer shells, all of them and nothing else.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from preprocessing.solid import brick_kernels
+from preprocessing.solid import exterior_kernels as kernels
+from preprocessing.solid.bricks import BrickField, brick_lookup, spacing
+from preprocessing.solid.isosurface import open_neighbours
+from preprocessing.solid.offset_field import BYTES_PER_BRICK, TriangleBricks, require_room
+
+
+def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, TriangleBricks]:
+    """eps - distance on the bricks that the outside reaches, and their part of the cover.
+
+    Voids that nothing reaches count as solid, and so do corners beyond the bricks on their side.
+    Raises MeshError(memory), with an estimate, as `offset_field` does.
+    """
+    step, count = spacing(cover.resolution), len(cover.bricks)
+    lookup = brick_lookup(cover.resolution, cover.bricks)
+    # Pages of what is never reached are never touched, so these cost nothing there.
+    values = np.empty((count, 9, 9, 9), np.float32)
+    outs, reach = np.zeros((2, count, 64), np.uint8)
+    filled, open_space = np.zeros(count, bool), np.zeros(lookup.shape, bool)
+    state = (cover.bricks, lookup, outs, reach, filled, open_space)
+    rows = kernels.flood(*state, np.empty(0, np.int64))
+    while len(rows):
+        filled[rows] = True
+        require_room(BYTES_PER_BRICK * int(filled.sum()), cover.resolution)
+        brick_kernels.fill_corners(
+            values, rows, cover.bricks, cover.offsets, cover.triangles, cover.records,
+            (eps, cover.margin, step),
+        )  # fmt: skip
+        kernels.outside_bits(values, rows, outs)
+        rows = kernels.flood(*state, rows)
+    rows = np.flatnonzero(filled)
+    kernels.move_down(values, rows)
+    kernels.fill_enclosed(values[: len(rows)], outs[rows], reach[rows])
+    near = np.where(open_space, kernels.ABSENT, kernels.ENCLOSED).astype(np.int32)
+    field = share(cover, rows, values, near, eps - cover.margin)
+    # Cells whose own brick has nothing but solid, at the corner of bricks that the flood reached.
+    solid = lookup[tuple(open_neighbours(field).T)]
+    if len(solid):
+        values[len(rows) : len(rows) + len(solid)] = 1
+        rows = np.concatenate([rows, solid])
+        field = share(cover, rows, values, near, eps - cover.margin)
+    offsets, triangles = kernels.keep_lists(cover.offsets, cover.triangles, rows)
+    return field, replace(cover, bricks=field.bricks, offsets=offsets, triangles=triangles)
+
+
+def share(
+    cover: TriangleBricks, rows: np.ndarray, values: np.ndarray, near: np.ndarray, outside: float
+) -> BrickField:
+    """The field of the cover's rows, whose values come first; near (n,n,n): share_corners."""
+    bricks, values = cover.bricks[rows], values[: len(rows)]
+    near[tuple(bricks.T)] = np.arange(len(rows), dtype=np.int32)
+    brick_kernels.share_corners(bricks, near, values, np.float32(outside))
+    return BrickField(cover.resolution, bricks, values)
