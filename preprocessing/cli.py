@@ -92,6 +92,11 @@ Space = Annotated[int, typer.Option(min=0, help="Supervision points in the whole
 SampleFormat = Annotated[
     str, typer.Option(help="safetensors, npz (the published layout), hunyuan or vecset.")
 ]
+Shards = Annotated[
+    Path | None,
+    typer.Option(help="Pack the samples into shards below this folder.", show_default=False),
+]
+ShardSize = Annotated[str, typer.Option(help="Bytes a shard: 2GB, 500MB.")]
 
 
 @app.command()
@@ -154,6 +159,8 @@ def sample(
     space: Space = 200_000,
     format: SampleFormat = "safetensors",
     seed: Seed = 0,
+    shards: Shards = None,
+    shard_size: ShardSize = "2GB",
     workers: Workers = 0,
     executor: Executor = "auto",
     ray_address: RayAddress = None,
@@ -184,7 +191,8 @@ def sample(
         )
     limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
     plan = Plan(out=out, watertight=None, samples=clouds)
-    carry_out(inputs, plan, limits, overwrite, quiet, as_json)
+    packing = (shards, shard_size) if shards is not None else None
+    carry_out(inputs, plan, limits, overwrite, quiet, as_json, packing)
 
 
 @app.command()
@@ -207,6 +215,8 @@ def run(
     space: Space = 200_000,
     sample_format: SampleFormat = "safetensors",
     seed: Seed = 0,
+    shards: Shards = None,
+    shard_size: ShardSize = "2GB",
     workers: Workers = 0,
     executor: Executor = "auto",
     ray_address: RayAddress = None,
@@ -249,17 +259,29 @@ def run(
         )
     limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
     plan = Plan(out=out, watertight=solid, samples=clouds)
-    carry_out(inputs, plan, limits, overwrite, quiet, as_json)
+    packing = (shards, shard_size) if shards is not None else None
+    carry_out(inputs, plan, limits, overwrite, quiet, as_json, packing)
 
 
 def carry_out(
-    inputs: list[str], plan: "Plan", limits: "Limits", overwrite: bool, quiet: bool, as_json: bool
+    inputs: list[str],
+    plan: "Plan",
+    limits: "Limits",
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+    packing: tuple[Path, str] | None = None,
 ) -> None:
-    """Find the inputs, run the stages, print the summary, exit with its code."""
+    """Find the inputs, run the stages, pack the samples if asked to (where, how large), print the
+    summary, exit with its code."""
+    from preprocessing.points.shards import parse_size
     from preprocessing.running.known_eps import known_eps
     from preprocessing.running.manifest import find_inputs, kinds, mesh_suffixes
+    from preprocessing.running.packing import pack_folder
     from preprocessing.running.pipeline import run_plan
 
+    if packing is not None:
+        parse_size(packing[1])  # a mistake is told before the work
     with stdout_for_results_only():
         passed_over: Counter[str] = Counter()
         entries = find_inputs(inputs, mesh_suffixes(), plan.out, passed_over)
@@ -269,6 +291,8 @@ def carry_out(
         again = None if overwrite else ()
         summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)
         summary.passed_over = dict(passed_over)
+        if packing is not None:
+            pack_folder(plan.samples_folder, *packing, quiet=limits.quiet)
     finish(summary, quiet, as_json)
 
 
@@ -331,7 +355,7 @@ def status(
 def pack(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of samples.")],
     out: Out,
-    shard_size: Annotated[str, typer.Option(help="Bytes a shard: 2GB, 500MB.")] = "2GB",
+    shard_size: ShardSize = "2GB",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

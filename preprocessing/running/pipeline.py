@@ -9,7 +9,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,11 +23,11 @@ from preprocessing.running.one_setting import claim
 from preprocessing.running.recording import Recorder, open_stages
 from preprocessing.running.run_settings import RunRecord
 from preprocessing.running.runner import Item, run
-from preprocessing.running.stages import HEAVY, prepare
+from preprocessing.running.stages import HEAVY
 from preprocessing.running.summary import Summary
 from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Plan
-from preprocessing.running.warming import warm_kernels
+from preprocessing.running.warming import Prepare, warm_kernels
 from preprocessing.settings import Limits, SettingsError
 
 
@@ -94,7 +93,7 @@ def carry_out(
 ) -> None:
     """Run what is left and record every outcome."""
     outcomes = run(
-        partial(prepare, plan),
+        Prepare(plan),
         left(entries, decider, recorder),
         preload=HEAVY,
         **limits.for_runner(),

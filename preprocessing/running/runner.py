@@ -17,7 +17,15 @@ from importlib.util import find_spec
 from typing import Any
 
 from preprocessing.console import UsageError
-from preprocessing.running.supervisor import ForkServer, Item, Job, Outcome, RunnerError, Supervisor
+from preprocessing.running.supervisor import (
+    ForkServer,
+    Item,
+    Job,
+    Outcome,
+    RunnerError,
+    Supervisor,
+    installed,
+)
 from preprocessing.running.system import available_cores
 from preprocessing.settings import EXECUTORS
 
@@ -42,13 +50,15 @@ def run(
     """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
 
     function: "module:attribute" or anything picklable; its module is imported once, in the fork
-    server. items may be a generator: it is read as workers become free. workers: cores to use, 0
-    for all; with fewer items than cores, an item gets several threads. timeout: seconds an item;
-    memory: GB (resident) an item. retries: more tries for an item that was not ok; an item whose
-    worker was lost (node gone, killed from outside) is tried again up to 3 times in any case.
-    executor: "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items on
-    several cores or when `ray_address` is given. preload: more modules for the fork server.
-    gpus: that Ray gives each worker, as a fraction where several share one.
+    server. If it has a method `warm`, each child calls that before its first item, outside of the
+    item's limit of time. items may be a generator: it is read as workers become free. workers:
+    cores to use, 0 for all (on a cluster: also of machines that join while the run goes on); with
+    fewer items than cores, an item gets several threads. timeout: seconds an item; memory: GB
+    (resident) an item. retries: more tries for an item that was not ok; an item whose worker was
+    lost (node gone, killed from outside) is tried again up to 3 times in any case. executor:
+    "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items on several cores
+    or when `ray_address` is given. preload: more modules for the fork server. gpus: that Ray gives
+    each worker, as a fraction where several share one.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
     ValueError for an unknown executor, UsageError for Ray where it is not installed, RunnerError
@@ -101,7 +111,8 @@ def make_job(
     if main is not None:
         main.pop("authkey", None)
     path = tuple(os.path.abspath(entry) for entry in sys.path)
-    return Job(pickled, tuple(modules), main, timeout, memory, retries, threads, path)
+    packages = installed()
+    return Job(pickled, tuple(modules), main, timeout, memory, retries, threads, path, packages)
 
 
 def run_inline(job: Job, items: Iterator[Item], slots: int) -> Generator[Outcome, None, None]:

@@ -139,13 +139,17 @@ def become_child(parent: int, connection: int, log: int) -> None:
 
 
 def run_items(connection: Connection) -> None:
-    """Load the function, say so, then answer one reply per payload until EOFError."""
+    """Load the function, warm it if it can be, say so; then answer one reply per payload until
+    EOFError."""
     setup: Setup = pickle.loads(connection.recv_bytes())
     if setup.main is not None:
         multiprocessing.spawn.prepare(setup.main)
     function = load_function(setup.function)
     if setup.data_limit is not None:
         limit_data(setup.data_limit)
+    warm = getattr(function, "warm", None)
+    if warm is not None:
+        warm()
     connection.send_bytes(b"ready")
     while True:
         payload = connection.recv_bytes()

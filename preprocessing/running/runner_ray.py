@@ -27,10 +27,12 @@ from preprocessing.running.supervisor import (
     Outcome,
     RunnerError,
     Supervisor,
+    require_same,
 )
 
 BATCH_SECONDS = 0.1
 BATCH_ITEMS = 256
+LOOK_SECONDS = 2.0  # between two looks whether machines have joined
 OBJECT_STORE_BYTES = 100 * 2**20  # rows of a ledger are all that travels
 
 
@@ -42,7 +44,9 @@ class Slot:
         self.supervisor = Supervisor(job, node=f"{socket.gethostname()} {node[:8]}")
 
     def ready(self) -> None:
-        """Start the child. Raises RunnerError when the function cannot be had."""
+        """Start the child. Raises RunnerError when the function cannot be had, or this machine's
+        packages are not the driver's."""
+        require_same(self.supervisor.job.packages, self.supervisor.node)
         self.supervisor.start()
 
     def work(self, batch: list[Item]) -> tuple[float, list[Outcome]]:
@@ -59,11 +63,13 @@ class Slot:
 def run_ray(
     job: Job, items: Iterator[Item], slots: int, address: str | None, gpus: float = 0.0
 ) -> Generator[Outcome, None, None]:
-    """Feed `slots` actors (0: as many as fit the cluster) and yield outcomes as they come.
+    """Feed `slots` actors and yield outcomes as they come.
 
-    An actor takes one CPU and `gpus` of a GPU. Raises RunnerError where none would ever fit.
+    slots: 0 for as many as fit the cluster, also on machines that join while the run goes on. An
+    actor takes one CPU and `gpus` of a GPU. Raises RunnerError where none would ever fit.
     """
     ours = start_ray(slots, address)
+    growing, looked = not slots, time.monotonic()
     fitting = room(ray.cluster_resources(), gpus)
     slots = min(slots, fitting) if slots else fitting
     actor_class = ray.remote(
@@ -98,7 +104,16 @@ def run_ray(
                 running[actor.work.remote(batch)] = actor, batch
             if idle and not running:
                 return
-            (reference,), _ = ray.wait([*running, *starting], num_returns=1)
+            ended, _ = ray.wait([*running, *starting], num_returns=1, timeout=LOOK_SECONDS)
+            if growing and time.monotonic() - looked > LOOK_SECONDS:
+                looked, resources = time.monotonic(), ray.cluster_resources()
+                left = resources.get("GPU", 0.0) >= gpus  # a machine that has gone may come back
+                for _ in range(room(resources, gpus) - slots if left else 0):
+                    slots += 1
+                    add_actor()
+            if not ended:
+                continue
+            (reference,) = ended
             if reference in starting:
                 actor = starting.pop(reference)
                 try:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection, wait
 from signal import SIGKILL
 from typing import Any
@@ -77,6 +78,7 @@ class Job:
     retries: int
     threads: int  # of native libraries, per child
     sys_path: tuple[str, ...]
+    packages: tuple[tuple[str, str], ...]  # name, version of what decides results, on the driver
 
 
 class ForkServer:
@@ -303,6 +305,31 @@ class Supervisor:
         if name == "SIGABRT" and "bad_alloc" in last:
             return Outcome(item.id, "memory", "std::bad_alloc", seconds, peak, detail=last)
         return Outcome(item.id, "crashed", name, seconds, peak, detail=last)
+
+
+def installed() -> tuple[tuple[str, str], ...]:
+    """Versions of Python, this package and those whose results go into ours; "" where missing."""
+    found = [("python", f"{sys.version_info.major}.{sys.version_info.minor}")]
+    for name in ("dora-bench", "numpy", "numba", "scipy"):
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, ""))
+    return tuple(found)
+
+
+def require_same(packages: tuple[tuple[str, str], ...], node: str) -> None:
+    """Raise RunnerError, naming them, when this machine has other versions than the driver."""
+    here = dict(installed())
+    differing = [
+        f"{name} {here.get(name) or 'missing'} in place of {wanted or 'none'}"
+        for name, wanted in packages
+        if here.get(name, "") != wanted
+    ]
+    if differing:
+        raise RunnerError(
+            f"the machine {node} has {', '.join(differing)}: install there what the driver has"
+        )
 
 
 def environment(job: Job) -> dict[str, str]:

@@ -1,11 +1,32 @@
-"""Compiling the kernels before the first mesh, whose time limit they would count against."""
+"""Compiling the kernels before the first mesh, whose time limit they would count against.
+
+The driver does it once for its own machine, and says so; a child on another machine of a cluster
+does it when it starts, before its first item and outside of that item's time limit.
+"""
 
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 from preprocessing.compiling import announcement, kernels_are_cold
 from preprocessing.running.runner import Item, run
-from preprocessing.running.stages import HEAVY
-from preprocessing.running.tasks import Plan
+from preprocessing.running.stages import HEAVY, prepare
+from preprocessing.running.tasks import Plan, Task
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """`prepare` of one plan, as the runner calls it; warmed in each child before its first item."""
+
+    plan: Plan
+
+    def __call__(self, task: Task) -> dict[str, Any]:
+        return prepare(self.plan, task)
+
+    def warm(self) -> None:
+        """Compile the kernels where this machine has none."""
+        if kernels_are_cold(*first_kernels(self.plan)):
+            warm(self.plan)
 
 
 def warm_kernels(plan: Plan, quiet: bool) -> None:

@@ -110,3 +110,19 @@ def run_and_double(path: str, code: str):
     """Run code as the file `path` would, then be `double`."""
     exec(code, {"__file__": path})
     return double
+
+
+class SlowStart:
+    """`double` with a warm-up that takes so many seconds, and is counted in a file."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        self.path, self.seconds = path, seconds
+
+    def __call__(self, value: int) -> int:
+        return double(value)
+
+    def warm(self) -> None:
+        """Take a while."""
+        with open(self.path, "a") as handle:
+            handle.write("x")
+        time.sleep(self.seconds)

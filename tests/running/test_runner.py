@@ -12,9 +12,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from crashers import Late, double, environment_of, kill_actor, misbehave, pid_of, touch_and_sleep
+from crashers import (
+    Late,
+    SlowStart,
+    double,
+    environment_of,
+    kill_actor,
+    misbehave,
+    pid_of,
+    touch_and_sleep,
+)
 
 from preprocessing.running.runner import Item, RunnerError, run
+from preprocessing.running.supervisor import installed, require_same
 
 ROOT = Path(__file__).parents[2]
 EXECUTORS = ("inline", "ray")
@@ -176,6 +186,23 @@ def test_children_killed_as_they_start_are_replaced_up_to_three_times(tmp_path: 
         else:
             with pytest.raises(RunnerError, match="4 children were killed as they started"):
                 list(outcomes)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_child_warms_up_outside_of_its_first_items_time(executor: str, tmp_path: Path) -> None:
+    items = [Item(str(i), i) for i in range(3)]
+    function = SlowStart(str(tmp_path / "warmed"), seconds=1.5)
+    outcomes = list(run(function, items, executor=executor, workers=1, timeout=1.0))
+    assert {o.status for o in outcomes} == {"ok"}
+    assert {o.value for o in outcomes} == {0, 2, 4}
+    assert (tmp_path / "warmed").read_text() == "x"
+
+
+def test_a_machine_with_other_packages_is_refused_by_name() -> None:
+    require_same(installed(), "here")
+    other = tuple((name, "0.1" if name == "numba" else found) for name, found in installed())
+    with pytest.raises(RunnerError, match=r"machine there has numba .* in place of 0\.1"):
+        require_same(other, "there")
 
 
 def test_a_killed_actor_costs_nothing(tmp_path: Path) -> None:
