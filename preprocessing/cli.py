@@ -291,7 +291,7 @@ def carry_out(
         again = None if overwrite else ()
         summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)
         summary.passed_over = dict(passed_over)
-        if packing is not None:
+        if packing is not None and summary.counts.keys() & {"ok", "skipped"}:
             pack_folder(plan.samples_folder, *packing, quiet=limits.quiet)
     finish(summary, quiet, as_json)
 

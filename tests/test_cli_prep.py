@@ -164,17 +164,6 @@ def test_kinds_that_are_not_read_are_named_once(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["passed_over"] == {".drcx": 2}
 
 
-def test_samples_are_packed_by_run_as_by_pack(prepared: tuple[Path, Path], tmp_path: Path) -> None:
-    source, out = prepared
-    options = [*QUICK, *FEW, "--json", "--shards", tmp_path / "one", "--shard-size", "10kB"]
-    assert prep("run", source, "--out", out, *options).returncode == 3  # two inputs are broken
-    done = prep("pack", out, "--out", tmp_path / "two", "--shard-size", "10kB", "--json")
-    assert json.loads(done.stdout)["samples"] == 2
-    assert json.loads(done.stdout)["shards"] == 2
-    for path in (tmp_path / "two").iterdir():
-        assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes()
-
-
 def test_inspect_and_doctor(prepared: tuple[Path, Path], tmp_path: Path) -> None:
     source, out = prepared
     mesh = next(source.glob("*.obj"))
