@@ -21,7 +21,7 @@ from preprocessing.console import UsageError, nearest
 
 GROUP = "dora_bench.models"
 BASELINES = ("identity", "voxel-N", "decimate-N", "draco-Q", "poisson-N")
-BOXED = ("dora-tiny", "sparse-tiny")
+BOXED = ("dora-tiny",)
 PUBLISHED = (*BOXED, "dora-1.1", "hunyuan3d-2.1", "triposg", "step1x-3d", "craftsman")
 EXAMPLES = ("identity", "voxel-64", "decimate-1000", "draco-10", "poisson-4096")
 
@@ -67,14 +67,12 @@ def find_model(name: str, posterior: str = "mean") -> Callable[[], ShapeModel]:
 
 
 def sparse_folder(name: str) -> Path | None:
-    """The folder of a sparse VAE that a name stands for, or None."""
-    if name not in BOXED and not Path(name).is_dir():
+    """The folder itself where a name is that of a sparse VAE's run, else None."""
+    if not Path(name).is_dir():
         return None
-    from vae.published.hub import ASSETS
     from vae.sparse.run import is_sparse
 
-    folder = Path(name) if Path(name).is_dir() else ASSETS / name
-    return folder if is_sparse(folder) else None
+    return Path(name) if is_sparse(Path(name)) else None
 
 
 def sparse_model(folder: Path, name: str) -> ShapeModel:

@@ -8,7 +8,7 @@ from preprocessing.files import sha256_file
 from vae.checkpoint import CheckpointError
 from vae.published.families import FAMILIES, Family, family_name
 
-BOXED = ("dora-tiny", "sparse-tiny")
+BOXED = ("dora-tiny",)
 ASSETS = Path(__file__).parents[1] / "assets"
 log = logging.getLogger("vae")
 
