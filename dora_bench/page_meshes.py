@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from preprocessing.distance.morton import morton_order
-from preprocessing.distance.queries import TriangleTree, put_back
+from preprocessing.distance.queries import TriangleTree, in_given_order
 from preprocessing.mesh import Mesh
 
 DISTANCE_RANGE = (1e-3, 1e-1)  # colours run over its logarithm; below it decimation decides
@@ -55,7 +55,7 @@ def pack_mesh(mesh: Mesh, distances: np.ndarray | None = None) -> dict[str, Any]
 def distances_to(prediction: Mesh, truth: TriangleTree) -> np.ndarray:
     """Distance of every vertex of a mesh to another one's surface, float64 (V,)."""
     curve = morton_order(prediction.vertices)
-    return put_back(curve, truth.distance(prediction.vertices[curve]))
+    return in_given_order(curve, truth.distance(prediction.vertices[curve]))
 
 
 def _morton(grid: np.ndarray) -> np.ndarray:
