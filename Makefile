@@ -55,7 +55,7 @@ UNLOCKED := torch triton $(addprefix cuda-,toolkit bindings pathfinder) $(addpre
 
 lock: $(READY)  ## pin again what pyproject.toml asks for, with hashes (UPGRADE=--upgrade for newer)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --extra dev --extra docs --universal $(UPGRADE) \
+	$(BIN)/uv pip compile pyproject.toml -c requirements-torch.txt --quiet --extra dev --extra docs --universal $(UPGRADE) \
 	  --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	  $(addprefix --no-emit-package ,$(UNLOCKED)) -o requirements.lock
 
