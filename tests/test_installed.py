@@ -40,7 +40,7 @@ def call(folder: Path, *words: object) -> None:
 def test_commands_and_their_children_import_the_installed_packages(hostile: Path) -> None:
     call(hostile, BIN / "dora-prep", "watertight", "gear.ply", "--out", "solid", "--eps", "2/64")
     assert (hostile / "solid/gear.ply").is_file()
-    call(hostile, BIN / "dora-bench", "score", "gear.ply", "solid/gear.ply", "--points", 1000)
+    call(hostile, BIN / "dora-bench", "score", "solid/gear.ply", "solid/gear.ply", "--points", 1000)
     call(hostile, BIN / "dora-vae", "--help")
 
 
