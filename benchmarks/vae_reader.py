@@ -21,7 +21,7 @@ from vae.data import find_samples
 from vae.latents import encode_shape
 from vae.model import DoraVAE
 from vae.reconstruction import decoded_field
-from vae.refine import Asker, Field, Level, ask, close, dense_level, read_field, upsampled
+from vae.refine import Evaluator, Field, Level, close, dense_level, evaluate, read_field, upsampled
 
 
 def main() -> None:
@@ -73,14 +73,14 @@ def main() -> None:
 
 def dense_field(field: Field, resolution: int) -> BrickField:
     """Every corner asked."""
-    level = dense_level(Asker(field), resolution)
+    level = dense_level(Evaluator(field), resolution)
     return BrickField(resolution, level.bricks, level.values)
 
 
 def band_field(field: Field, resolution: int, band: float) -> BrickField:
     """Every corner at half the resolution, and every new one that interpolates to below `band`."""
-    asker = Asker(field)
-    half = dense_level(asker, resolution // 2)
+    evaluator = Evaluator(field)
+    half = dense_level(evaluator, resolution // 2)
     bricks, values = [], []
     for octant in np.ndindex(2, 2, 2):
         corners = tuple(slice(BRICK // 2 * o, BRICK // 2 * (o + 1) + 1) for o in octant)
@@ -89,8 +89,8 @@ def band_field(field: Field, resolution: int, band: float) -> BrickField:
     level = Level(resolution, np.concatenate(bricks), np.concatenate(values), np.empty(0))
     level.known = np.zeros(level.values.shape, bool)
     level.known[:, ::2, ::2, ::2] = True
-    ask(asker, level, np.abs(level.values) < band)
-    close(asker, level)
+    evaluate(evaluator, level, np.abs(level.values) < band)
+    close(evaluator, level)
     return BrickField(resolution, level.bricks, level.values)
 
 

@@ -8,7 +8,7 @@ from preprocessing.distance.queries import unsigned_distance
 from preprocessing.mesh import Mesh, normalise
 from preprocessing.points.edges import salient_edges
 from preprocessing.shapes import box, gear, sphere
-from preprocessing.solid.simplify import probe_points
+from preprocessing.solid.remesh.simplify import probe_points
 
 
 def split(mesh: Mesh, times: int) -> Mesh:

@@ -154,12 +154,12 @@ def test_sizes_that_are_none(text: str) -> None:
 
 def test_training_reads_shards_as_it_reads_files(loose: Path, packed: Path) -> None:
     from vae.config import TINY, override
-    from vae.data import StepData, check_one_eps, find_samples
+    from vae.data import StepData, check_eps, find_samples
 
     points = ["coarse_points=16", "sharp_points=16", "coarse_near=32", "sharp_near=8", "space=16"]
     config = override(TINY, [*points, "batch=2", "token_lengths=4,8", "token_weights=0.5,0.5"])
     steps = [StepData(find_samples(folder), config) for folder in (loose, packed)]
-    check_one_eps(find_samples(packed))
+    check_eps(find_samples(packed), config)
     for step in range(4):
         one, other = (data[step] for data in steps)
         assert one.ids == other.ids
