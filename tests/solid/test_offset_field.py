@@ -85,7 +85,7 @@ def test_thread_count_changes_no_byte() -> None:
 def test_a_run_that_would_not_fit_is_refused_with_an_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 50_000)
     with pytest.raises(MeshError, match=r"needs? about .* GB .* would fit") as caught:
         triangle_bricks(box().mesh, 512, 2 / 512)
     assert caught.value.reason == "memory"
