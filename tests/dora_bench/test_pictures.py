@@ -30,8 +30,8 @@ def test_a_light_copy_is_near_both_ways_and_keeps_edges(shape, times: int) -> No
     small = light_copy(mesh)
     assert len(mesh.faces) > 2 * FACES
     assert len(small.faces) <= FACES
-    assert unsigned_distance(mesh, probe_points(small)).max() < 0.02
-    assert unsigned_distance(small, mesh.vertices[::17]).max() < 0.02
+    assert unsigned_distance(mesh, probe_points(small)).max() < 0.03
+    assert unsigned_distance(small, mesh.vertices[::17]).max() < 0.03
     if shape.id == "box":
         ends = salient_edges(small, 15).segments.reshape(-1, 3)
         sides = np.abs(np.abs(ends) - mesh.vertices.max(axis=0)) < 0.01
