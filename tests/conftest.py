@@ -29,4 +29,4 @@ def meshes_dir() -> Path:
 @pytest.fixture(scope="session")
 def reference_dir() -> Path:
     """A small checkpoint in the published layout and what the published model computes with it."""
-    return folder("DORA_REFERENCE", "../shared/reference")
+    return folder("DORA_REFERENCE", "tests/data")

@@ -252,6 +252,5 @@ def batches(
         batch_size=None,
         sampler=range(first_step * each, last_step * each),
         num_workers=config.train.loaders,
-        pin_memory=torch.cuda.is_available(),
     )
     return iter(loader)
