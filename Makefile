@@ -21,7 +21,7 @@ $(READY): pyproject.toml requirements.lock requirements-torch.txt
 
 setup: $(READY)  ## create .venv with the pinned dependencies
 
-demo: $(READY)  ## raw meshes in, a scored leaderboard out, in under ten minutes (writes demo/)
+demo: $(READY)  ## raw meshes in, a scored leaderboard out, in about five minutes (writes demo/)
 	$(BIN)/python -m benchmarks.demo
 
 test: $(READY)  ## the whole quick test suite
