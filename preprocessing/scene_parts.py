@@ -4,12 +4,12 @@ Each maker takes a generator and gives a mesh of about unit size around the orig
 open and may cut themselves: scenes are raw input, and making a solid of them is another stage.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
 from preprocessing.mesh import Mesh
-from preprocessing.shape_builders import Patches, extrude, revolve
+from preprocessing.shape_builders import Patches, extrude, joined, revolve
 from preprocessing.shapes import KINDS, between, sphere
 
 FAULTY = ("flipped_faces", "duplicated_faces", "box_in_box", "seam", "scattered_parts")
@@ -251,11 +251,3 @@ def cuboid(size: np.ndarray | list[float], centre: np.ndarray | list[float]) -> 
 def without_labels(patches: Patches) -> Mesh:
     """The mesh of patches."""
     return Mesh(patches.vertices, patches.faces)
-
-
-def joined(parts: Iterable[Mesh]) -> Mesh:
-    """Several meshes as one."""
-    meshes = list(parts)
-    offsets = np.cumsum([0] + [len(m.vertices) for m in meshes])
-    faces = [m.faces + o for m, o in zip(meshes, offsets[:-1], strict=True)]
-    return Mesh(np.concatenate([m.vertices for m in meshes]), np.concatenate(faces))

@@ -18,7 +18,8 @@ from preprocessing import seeds
 from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_write
 from preprocessing.mesh import Mesh, save_mesh
-from preprocessing.scene_parts import joined, random_part, unit_box
+from preprocessing.scene_parts import random_part, unit_box
+from preprocessing.shape_builders import joined
 from preprocessing.shapes import between, random_rotation
 
 

@@ -5,6 +5,7 @@ patch, its caps two more. A true edge lies between two patches, so the small ang
 facets that stand for one curved patch never count as edges.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,19 +191,20 @@ def edges_between_patches(patches: Patches) -> tuple[np.ndarray, np.ndarray]:
     return edges[true], angles[true]
 
 
+def joined(parts: Iterable[Mesh]) -> Mesh:
+    """Several meshes as one, vertices and faces in the order of the parts."""
+    meshes = list(parts)
+    offsets = np.cumsum([0] + [len(m.vertices) for m in meshes])
+    faces = [m.faces + o for m, o in zip(meshes, offsets[:-1], strict=True)]
+    return Mesh(np.concatenate([m.vertices for m in meshes]), np.concatenate(faces))
+
+
 def combine(kind: str, parts: list[Shape], hidden: list[Shape] | None = None) -> Shape:
     """Several shapes as one mesh. `hidden` parts add faces, but no edges that can be seen."""
-    everything = parts + (hidden or [])
-    offsets = np.cumsum([0] + [len(part.mesh.vertices) for part in everything])
     return Shape(
         kind,
         kind,
-        Mesh(
-            np.concatenate([part.mesh.vertices for part in everything]),
-            np.concatenate(
-                [p.mesh.faces + o for p, o in zip(everything, offsets[:-1], strict=True)]
-            ),
-        ),
+        joined(part.mesh for part in parts + (hidden or [])),
         np.concatenate([part.true_edges for part in parts]),
         np.concatenate([part.true_angles for part in parts]),
         all(part.smooth for part in parts),

@@ -70,12 +70,12 @@ def train(
     """
     settings, out = config.train, Path(out)
 
-    def files() -> dict[str, SampleSource]:
-        return split_by_id(find_samples(data), config.data.val_share)[0]
+    def listed() -> tuple[dict[str, SampleSource], dict[str, SampleSource]]:
+        return split_by_id(find_samples(data), config.data.val_share)
 
-    samples = files()
-    shared = split_by_id(find_samples(data), config.data.val_share)[1]
-    held_out = find_samples(val) if val else shared
+    samples, held_out = listed()
+    if val:
+        held_out = find_samples(val)
     check_eps(samples, config, quiet)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision=settings.precision)
     if accelerator.is_main_process:
@@ -87,7 +87,7 @@ def train(
     ranks = {"rank": accelerator.process_index, "processes": accelerator.num_processes}
     reader: Iterator[Batch]
     if settings.resident:
-        held = ResidentSet(files, config, accelerator.device, **ranks)
+        held = ResidentSet(lambda: listed()[0], config, accelerator.device, **ranks)
         each = settings.accumulate
         reader = held.batches(run.state.step * each, last_step * each)
     else:
