@@ -35,6 +35,20 @@ class BlockStyle:
 
 PLAIN = BlockStyle()
 
+# q (B,heads,Q,channels), k and v (B,heads,N,channels) -> as q. None: exact, over all rows.
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor] | None
+
+
+class Attends(NamedTuple):
+    """The attentions of an encoder: onto each cloud, and of the tokens among themselves."""
+
+    coarse: Attend = None
+    sharp: Attend = None
+    tokens: Attend = None
+
+
+EXACT = Attends()
+
 
 class Keys(NamedTuple):
     """Keys and values of data to attend to, each (B,heads,T,channels)."""
@@ -71,11 +85,12 @@ class SelfAttention(nn.Module):
         self.c_proj = nn.Linear(width, width)
         self.attention = HeadNorms(width // heads, style.head_eps) if style.head_norm else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attend: Attend = None) -> Tensor:
         q, k, v = split_heads(self.c_qkv(x), self.heads).chunk(3, dim=-1)
         if self.attention is not None:
             q, k = self.attention.q_norm(q), self.attention.k_norm(k)
-        return self.c_proj(merge_heads(functional.scaled_dot_product_attention(q, k, v)))
+        attend = attend or functional.scaled_dot_product_attention
+        return self.c_proj(merge_heads(attend(q, k, v)))
 
 
 class CrossAttention(nn.Module):
@@ -94,11 +109,12 @@ class CrossAttention(nn.Module):
         key, value = split_heads(self.c_kv(data), self.heads).chunk(2, dim=-1)
         return Keys(key if self.attention is None else self.attention.k_norm(key), value)
 
-    def forward(self, x: Tensor, keys: Keys) -> Tensor:
+    def forward(self, x: Tensor, keys: Keys, attend: Attend = None) -> Tensor:
         q = split_heads(self.c_q(x), self.heads)
         if self.attention is not None:
             q = self.attention.q_norm(q)
-        return self.c_proj(merge_heads(functional.scaled_dot_product_attention(q, *keys)))
+        attend = attend or functional.scaled_dot_product_attention
+        return self.c_proj(merge_heads(attend(q, *keys)))
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -133,8 +149,8 @@ class SelfBlock(nn.Module):
         self.mlp = Mlp(width, style.expansion)
         self.ln_2 = nn.LayerNorm(width, eps=style.eps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.ln_1(x))
+    def forward(self, x: Tensor, attend: Attend = None) -> Tensor:
+        x = x + self.attn(self.ln_1(x), attend)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -152,10 +168,16 @@ class CrossBlock(nn.Module):
     def keys(self, data: Tensor) -> Keys:
         return self.attn.keys(self.ln_2(data))
 
-    def forward(self, x: Tensor, keys: Keys | None, present: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        keys: Keys | None,
+        present: Tensor | None = None,
+        attend: Attend = None,
+    ) -> Tensor:
         """`keys` None: nothing to attend to. `present` bool (B,): the same for some of a batch."""
         if keys is not None:
-            attended = self.attn(self.ln_1(x), keys)
+            attended = self.attn(self.ln_1(x), keys, attend)
             if present is not None:
                 attended = attended * present[:, None, None].to(attended.dtype)
             x = x + attended
@@ -169,9 +191,9 @@ class SelfBlocks(nn.Module):
         super().__init__()
         self.resblocks = nn.ModuleList(SelfBlock(width, heads, style) for _ in range(layers))
 
-    def forward(self, x: Tensor, checkpointing: bool) -> Tensor:
+    def forward(self, x: Tensor, checkpointing: bool, attend: Attend = None) -> Tensor:
         for block in self.resblocks:
-            x = recompute(block, x) if checkpointing else block(x)
+            x = recompute(block, x, attend) if checkpointing else block(x, attend)
         return x
 
 

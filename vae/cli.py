@@ -46,7 +46,7 @@ Eps = Annotated[
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Encode a mesh as it is, not its offset solid.")]
 Attention = Annotated[
-    str, typer.Option(help="full, or local:K: the K tokens near a query; faster, not exact.")
+    str, typer.Option(help="full, or local:K: close to the K nearest, coarse beyond; not exact.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
@@ -138,6 +138,7 @@ def encode(
     posterior: PosteriorOption = "mean",
     seed: Seed = 0,
     heads: Heads = None,
+    attention: Attention = "full",
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -153,14 +154,18 @@ def encode(
     from preprocessing.first_look import check_in_file, check_out_file
     from vae.inputs import read_input
     from vae.latents import check_draw, check_tokens, encode_shape, write_latents
+    from vae.local import nearest_count
 
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
         check_out_file(out)
+        nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
         given = read_input(source, chosen_eps(eps, model), raw=raw)
-        latents = encode_shape(vae, given.shape, tokens, seed=seed, posterior=draw)
+        latents = encode_shape(
+            vae, given.shape, tokens, seed=seed, posterior=draw, attention=attention
+        )
         write_latents(latents, out)
     figures = {"tokens": tokens, "latent_floats": latents.mean.numel(), "posterior": draw}
     hashed = {"model_sha256": latents.model_hash}

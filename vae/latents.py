@@ -28,7 +28,9 @@ from preprocessing.points.fps import farthest_points
 from preprocessing.points.samples import Sample
 from preprocessing.points.sampling import salient_cloud, sample_surface
 from preprocessing.seeds import generator
+from vae.blocks import EXACT
 from vae.checkpoint import weights_hash
+from vae.local import encoder_attends, nearest_count
 from vae.model import DoraVAE, Posterior, split_tokens, subset_queries
 
 Draw = Literal["mean", "sample"]
@@ -167,6 +169,7 @@ class Latents:
     mean, logvar float32 (T,embed); positions float32 (T,3) of the points that became the tokens,
     normalised frame, uniform ones first; salient: how many of the last tokens are salient points;
     draw: whether `z` is the mean or a sample; seed: of that sample; model_hash: sha256 of weights.
+    attention: how they were encoded, full or local:K.
     """
 
     mean: Tensor
@@ -177,6 +180,7 @@ class Latents:
     seed: int
     model_hash: str
     item_id: str = ""
+    attention: str = "full"
 
     @property
     def z(self) -> Tensor:
@@ -197,20 +201,24 @@ def encode_shape(
     seed: int = 0,
     posterior: Draw = "mean",
     model_hash: str | None = None,
+    attention: str = "full",
 ) -> Latents:
     """Latents of one shape at any token count.
 
     shape: a sample, a watertight mesh in the normalised frame, or a TokenSource of either (which a
     sweep over counts should make once). model_hash: `weights_hash(model)` where it is known, since
-    it takes a second of a large model. Raises LatentsError when the points do not suffice.
+    it takes a second of a large model. attention: full, or local:K, quicker at tens of thousands
+    of tokens and not exact (vae/local.py). Raises LatentsError when the points do not suffice,
+    ConfigError for another attention.
     """
+    near = nearest_count(attention)
     check_draw(posterior)
     check_tokens(model, tokens)
     source = shape
     if not isinstance(source, TokenSource):
         source = TokenSource(source, seed=seed, points=model.variant.points)
     encode = encode_cloud if model.variant.clouds == 1 else encode_clouds
-    found, positions, salient = encode(model, source, tokens)
+    found, positions, salient = encode(model, source, tokens, near)
     return Latents(
         mean=found.mean[0].float().cpu(),
         logvar=found.logvar[0].float().cpu(),
@@ -220,6 +228,7 @@ def encode_shape(
         seed=seed,
         model_hash=model_hash or weights_hash(model),
         item_id=source.item_id,
+        attention=attention,
     )
 
 
@@ -236,23 +245,31 @@ def draw_points(model: DoraVAE, source: TokenSource, tokens: int) -> tuple[int, 
 
 
 def encode_clouds(
-    model: DoraVAE, source: TokenSource, tokens: int
+    model: DoraVAE, source: TokenSource, tokens: int, near: int | None
 ) -> tuple[Posterior, np.ndarray, int]:
     """Posterior, positions (T,3) and the number of salient tokens of a model of two clouds."""
     clouds = source.clouds(tokens)
     rows = clouds.rows(tokens)
     device = model.device
+    positions = np.concatenate([clouds.coarse[rows[0], :3], clouds.sharp[rows[1], :3]])
+    attends = EXACT
+    if near:
+        both = [
+            (clouds.coarse[:, :3], clouds.coarse_order),
+            (clouds.sharp[:, :3], clouds.sharp_order),
+        ]
+        attends = encoder_attends(both, positions, len(rows[1]), near)
     found = model.encode(
         torch.tensor(clouds.coarse)[None].to(device),
         torch.tensor(clouds.sharp)[None].to(device),
         query_index=(batched(rows[0], device), batched(rows[1], device)),
+        attends=attends,
     )
-    positions = np.concatenate([clouds.coarse[rows[0], :3], clouds.sharp[rows[1], :3]])
     return found, positions, len(rows[1])
 
 
 def encode_cloud(
-    model: DoraVAE, source: TokenSource, tokens: int
+    model: DoraVAE, source: TokenSource, tokens: int, near: int | None
 ) -> tuple[Posterior, np.ndarray, int]:
     """The same for a model of one cloud, in its frame; a sharp flag is 0, as published."""
     if tokens < 1:
@@ -263,7 +280,13 @@ def encode_cloud(
     flags = np.zeros((len(cloud), max(0, variant.features - 3)), np.float32)
     features = np.concatenate([cloud[:, 3:], flags], axis=1)[:, : variant.features]
     points = np.concatenate([cloud[:, :3] * np.float32(variant.frame), features], axis=1)
-    found = model.encode(torch.tensor(points)[None].to(device), query_index=batched(rows, device))
+    attends = EXACT
+    if near:  # the cloud is random points: every prefix of it thins it evenly
+        order = np.arange(len(cloud))
+        attends = encoder_attends([(cloud[:, :3], order)], cloud[rows, :3], 0, near)
+    found = model.encode(
+        torch.tensor(points)[None].to(device), query_index=batched(rows, device), attends=attends
+    )
     return found, cloud[rows, :3], 0
 
 
@@ -317,6 +340,8 @@ def write_latents(latents: Latents, path: str | Path) -> None:
         "model_sha256": latents.model_hash,
         "id": latents.item_id,
     }
+    if latents.attention != "full":
+        header["attention"] = latents.attention
     # One key: safetensors writes several in an order that changes, and equal latents equal bytes.
     metadata = {"latents": json.dumps(header)}
     arrays = {"mean": latents.mean, "logvar": latents.logvar, "positions": latents.positions}
@@ -343,4 +368,5 @@ def read_latents(path: str | Path) -> Latents:
         seed=metadata["seed"],
         model_hash=metadata["model_sha256"],
         item_id=metadata["id"],
+        attention=metadata.get("attention", "full"),
     )

@@ -1,64 +1,172 @@
-"""Decoder attention restricted to the tokens near a query: cheaper at large counts, not exact.
+"""Attention that looks closely at what is near and coarsely at the rest: cheaper at large counts.
 
-Off by default. Queries are grouped by cubes; each group attends to the K tokens nearest to its
-middle. How far a head looks is a distance, so K should grow with the token count; what a K costs
-in accuracy is in docs/training.md.
+Off by default, and not exact; what a K costs in accuracy is in docs/training.md. The rows that are
+attended to come in an order whose prefixes thin them evenly, farthest point order. Queries are
+grouped by place, and a group attends to the K rows nearest to its middle; beyond those to the K
+nearest of the first quarter of all rows, each of which stands for four; beyond those to the K
+nearest of the first sixteenth, and so on to a prefix of K rows at most, which is taken whole. A row
+that stands for n adds log n to its logit, so that the sums of attention keep their size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
+from torch import Tensor
+from torch.nn import functional
 
-from vae.blocks import Keys
-from vae.latents import LatentsError
-from vae.model import DoraVAE
+from vae.blocks import Attends
+from vae.config import ConfigError
 
-CUBES = 16  # a side, over the frame
-MOST = 8192  # queries at once
-
-
-class AttentionError(LatentsError):
-    """An --attention that does not exist; the message says which do."""
+THINNING = 4  # rows of a level for one of the next: its neighbours then reach twice as far
+GROUP, SMALL_GROUP = 64, 8  # queries that share their rows; fewer where queries lie far apart
+GATHERED = 32 * 2**20  # floats of keys and values that are gathered at a time
 
 
 def nearest_count(attention: str) -> int | None:
-    """K of `local:K`, None for `full`. Raises AttentionError for any other word."""
+    """K of `local:K`, None for `full`. Raises ConfigError for any other word."""
     if attention == "full":
         return None
     kind, _, count = attention.partition(":")
     if kind != "local" or not count.isdigit() or int(count) < 1:
-        raise AttentionError(f"attention is full or local:K such as local:256, not {attention!r}")
+        raise ConfigError(f"attention is full or local:K such as local:256, not {attention!r}")
     return int(count)
 
 
-class LocalQuery:
-    """`query` of a model at positions float32 (Q,3), onto the `near` nearest tokens.
+@dataclass(frozen=True)
+class Level:
+    """One thinning of the rows: rows int64 (L,), the log of what each stands for float32 (L,)."""
 
-    positions float32 (T,3): where the tokens are, normalised frame; keys: of all of them.
-    """
+    rows: np.ndarray
+    weights: np.ndarray
+    tree: cKDTree
 
-    def __init__(self, model: DoraVAE, keys: Keys, positions: np.ndarray, near: int) -> None:
-        self.model, self.keys = model, keys
-        self.tree = cKDTree(positions)
-        self.near = min(near, len(positions))
 
-    @torch.inference_mode()
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Logits float32 (Q,)."""
-        cubes = np.floor((points + 1.05) * (CUBES / 2.1)).astype(np.int64)
-        names = (cubes[:, 0] * 4096 + cubes[:, 1]) * 4096 + cubes[:, 2]
-        order = np.argsort(names, kind="stable")
-        starts = np.flatnonzero(np.diff(names[order], prepend=names[order][:1] - 1))
-        values = np.empty(len(points), np.float32)
-        groups = np.split(order, starts[1:])
-        for rows in (g[i : i + MOST] for g in groups for i in range(0, len(g), MOST)):
-            group = points[rows]
-            middle = (group.min(axis=0) + group.max(axis=0)) / 2
-            tokens = np.atleast_1d(self.tree.query(middle, self.near)[1])
-            index = torch.from_numpy(tokens.astype(np.int64)).to(self.model.device)
-            keys = Keys(self.keys.key[:, :, index], self.keys.value[:, :, index])
-            part = torch.tensor(group)[None].to(self.model.device)
-            values[rows] = self.model.query(keys, part)[0].float().cpu().numpy()
-        return values
+class Pyramid:
+    """Rows to attend to at positions float32 (N,3), and their thinnings."""
+
+    def __init__(self, positions: np.ndarray, orders: Sequence[np.ndarray], near: int) -> None:
+        """orders: the rows of each cloud among the positions, in an order whose prefixes thin them
+        evenly; together all rows. near: K."""
+        self.near, share = near, 1
+        self.levels: list[Level] = []
+        while not self.levels or len(self.levels[-1].rows) > near:
+            taken = [order[: -(-len(order) // share)] for order in orders if len(order)]
+            weights = [
+                np.full(len(rows), np.log(len(order) / len(rows)), np.float32)
+                for rows, order in zip(taken, (o for o in orders if len(o)), strict=True)
+            ]
+            rows = np.concatenate(taken)
+            if self.levels and len(rows) == len(self.levels[-1].rows):
+                break  # clouds of one row each
+            self.levels.append(Level(rows, np.concatenate(weights), cKDTree(positions[rows])))
+            share *= THINNING
+
+    def plan(self, queries: np.ndarray) -> Plan:
+        """What queries at float32 (Q,3) attend to."""
+        order = np.argsort(morton_codes(queries), kind="stable")
+        groups = in_groups(order, GROUP)
+        middles, radii = balls(queries[groups])
+        near = min(self.near, len(self.levels[0].rows))
+        reach = self.levels[0].tree.query(middles, [near])[0][:, 0]
+        wide = radii > reach / 2
+        blocks = [groups[~wide], groups[wide].reshape(-1, SMALL_GROUP)]
+        return Plan([self.block(queries, block) for block in blocks if len(block)])
+
+    def block(self, queries: np.ndarray, groups: np.ndarray) -> Block:
+        """Rows and weights of groups int64 (G,S) of queries."""
+        middles, _ = balls(queries[groups])
+        rows, weights = [], []
+        within = np.full(len(middles), -1.0)
+        for level in self.levels:
+            count = min(self.near, len(level.rows))
+            distances, found = level.tree.query(middles, list(range(1, count + 1)))
+            rows.append(level.rows[found])
+            # What a finer level has is left out here.
+            fresh = distances > within[:, None]
+            weights.append(np.where(fresh, level.weights[found], -np.inf))
+            within = distances[:, -1]
+        return Block(
+            torch.from_numpy(groups),
+            torch.from_numpy(np.concatenate(rows, axis=1)),
+            torch.from_numpy(np.concatenate(weights, axis=1).astype(np.float32)),
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Groups of queries int64 (G,S), the rows int64 (G,M) each attends to, their weights (G,M)."""
+
+    groups: Tensor
+    rows: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An attention in place of `scaled_dot_product_attention`, for one shape (a batch of one)."""
+
+    blocks: list[Block]
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """query (1,heads,Q,channels), key and value (1,heads,N,channels) -> as query."""
+        queries, keys, values = (t[0].transpose(0, 1).contiguous() for t in (query, key, value))
+        out = torch.empty_like(queries)
+        for block in self.blocks:
+            each = block.rows.shape[1] * (keys[0].numel() + values[0].numel())
+            for at in range(0, len(block.groups), step := max(1, GATHERED // each)):
+                part = slice(at, at + step)
+                groups, rows = block.groups[part].to(keys.device), block.rows[part].to(keys.device)
+                weights = block.weights[part, None, None].to(keys.device, keys.dtype)
+                found = functional.scaled_dot_product_attention(
+                    queries[groups].transpose(1, 2),
+                    keys[rows].transpose(1, 2),
+                    values[rows].transpose(1, 2),
+                    attn_mask=weights.expand(-1, 1, groups.shape[1], -1),
+                )
+                out[groups.flatten()] = found.transpose(1, 2).flatten(0, 1)
+        return out.transpose(0, 1)[None]
+
+
+def token_pyramid(positions: np.ndarray, salient: int, near: int) -> Pyramid:
+    """Of tokens at float32 (T,3), the last `salient` of which are salient; both in their order."""
+    rows = np.arange(len(positions))
+    return Pyramid(positions, [rows[: len(rows) - salient], rows[len(rows) - salient :]], near)
+
+
+def encoder_attends(
+    clouds: Sequence[tuple[np.ndarray, np.ndarray]], tokens: np.ndarray, salient: int, near: int
+) -> Attends:
+    """The attentions of an encoder. clouds: positions float32 (N,3) and order of each; the order
+    may be of a part, the other rows follow. tokens float32 (T,3), salient: as `token_pyramid`."""
+    plans = []
+    for positions, order in clouds:
+        rest = np.setdiff1d(np.arange(len(positions)), order)
+        rows = np.concatenate([order, rest]).astype(np.int64)
+        plans.append(Pyramid(positions, [rows], near).plan(tokens) if len(rows) else None)
+    own = token_pyramid(tokens, salient, near).plan(tokens)
+    return Attends(plans[0], plans[1] if len(plans) > 1 else None, own)
+
+
+def in_groups(order: np.ndarray, size: int) -> np.ndarray:
+    """Rows (Q,) in groups int64 (G,size); the last row fills up the last group."""
+    filled = np.concatenate([order, np.repeat(order[-1:], -len(order) % size)])
+    return filled.astype(np.int64).reshape(-1, size)
+
+
+def balls(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles (G,3) of the boxes of groups of points (G,S,3) and half of their diagonals (G,)."""
+    low, high = groups.min(axis=1), groups.max(axis=1)
+    return (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
+
+
+def morton_codes(points: np.ndarray) -> np.ndarray:
+    """The place of points (Q,3) along a curve that keeps neighbours together: uint64 (Q,)."""
+    cells = np.clip((points + 1.1) * (1023 / 2.2), 0, 1023).astype(np.uint64)
+    for shift, mask in ((16, 0x30000FF), (8, 0x300F00F), (4, 0x30C30C3), (2, 0x9249249)):
+        cells = (cells | (cells << np.uint64(shift))) & np.uint64(mask)
+    return cells[:, 0] | (cells[:, 1] << np.uint64(1)) | (cells[:, 2] << np.uint64(2))

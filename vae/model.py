@@ -22,7 +22,16 @@ from torch import Tensor, nn
 
 from preprocessing.points.fps import farthest_points
 from preprocessing.seeds import generator
-from vae.blocks import CrossBlock, Keys, SelfBlocks, fourier_embedding, recompute
+from vae.blocks import (
+    EXACT,
+    Attend,
+    Attends,
+    CrossBlock,
+    Keys,
+    SelfBlocks,
+    fourier_embedding,
+    recompute,
+)
 from vae.checkpoint import WEIGHTS, CheckpointError, check_names, read_weights
 from vae.config import ModelConfig
 from vae.published.families import FAMILIES, family_name
@@ -85,10 +94,11 @@ class Encoder(nn.Module):
         rows: Tensor,
         sharp_present: Tensor | None,
         checkpointing: bool,
+        attends: Attends = EXACT,
     ) -> Tensor:
         """Token features (B,T,width). rows int64 (B,T): of coarse, then (from N on) of sharp.
 
-        sharp None: a model of one cloud.
+        sharp None: a model of one cloud. attends: other attentions than exact ones.
         """
         coarse_data = self.input_proj(self.embed(coarse))
         coarse_keys = self.cross_attn.keys(coarse_data)
@@ -102,14 +112,15 @@ class Encoder(nn.Module):
         # Without salient points the second block keeps its residual and MLP: its attention adds
         # nothing, and the layers that follow see the scale they were trained at.
         if checkpointing:
-            x = recompute(self.cross_attn, queries, coarse_keys)
+            x = recompute(self.cross_attn, queries, coarse_keys, None, attends.coarse)
             if sharp is not None:
-                x = x + recompute(self.cross_attn1, queries, sharp_keys, sharp_present)
+                second = (queries, sharp_keys, sharp_present, attends.sharp)
+                x = x + recompute(self.cross_attn1, *second)
         else:
-            x = self.cross_attn(queries, coarse_keys)
+            x = self.cross_attn(queries, coarse_keys, None, attends.coarse)
             if sharp is not None:
-                x = x + self.cross_attn1(queries, sharp_keys, sharp_present)
-        return self.ln_post(self.self_attn(x, checkpointing))
+                x = x + self.cross_attn1(queries, sharp_keys, sharp_present, attends.sharp)
+        return self.ln_post(self.self_attn(x, checkpointing, attends.tokens))
 
 
 def final_norm(width: int, eps: float, wanted: bool) -> nn.Module:
@@ -145,9 +156,10 @@ class Decoder(nn.Module):
             latents = self.latents_proj(latents)
         return self.cross_attn_decoder.keys(latents)
 
-    def forward(self, keys: Keys, xyz: Tensor) -> Tensor:
+    def forward(self, keys: Keys, xyz: Tensor, attend: Attend = None) -> Tensor:
         x = self.query_proj(fourier_embedding(xyz, self.octaves, self.base))
-        return self.output_proj(self.ln_post(self.cross_attn_decoder(x, keys))).squeeze(-1)
+        x = self.cross_attn_decoder(x, keys, None, attend)
+        return self.output_proj(self.ln_post(x)).squeeze(-1)
 
 
 class DoraVAE(nn.Module):
@@ -217,6 +229,7 @@ class DoraVAE(nn.Module):
         *,
         query_index: Tensor | tuple[Tensor, Tensor] | None = None,
         seed: int = 0,
+        attends: Attends = EXACT,
     ) -> Posterior:
         """The posterior of every token, from points with normals.
 
@@ -224,7 +237,8 @@ class DoraVAE(nn.Module):
         means no salient edge. A variant of one cloud takes `coarse` alone, with its own features
         (B,N,3+F), positions in its own frame. tokens: how many, T, of the queries that
         `choose_queries` takes from two clouds, `draw_queries` with `seed` from one. query_index:
-        the rows instead, two int64 tensors (B,Tc), (B,Ts), or one (B,T) of one cloud.
+        the rows instead, two int64 tensors (B,Tc), (B,Ts), or one (B,T) of one cloud. attends:
+        other attentions than exact ones, see vae/local.py.
         Raises ValueError for clouds that the variant does not take, and when a cloud holds fewer
         points than tokens are asked of it.
         """
@@ -237,9 +251,9 @@ class DoraVAE(nn.Module):
             else:
                 query_index = choose_queries(coarse, sharp, tokens)
         if isinstance(query_index, Tensor):
-            return self.posterior(coarse, sharp, query_index)
+            return self.posterior(coarse, sharp, query_index, attends=attends)
         rows = torch.cat([query_index[0], query_index[1] + coarse.shape[1]], dim=1)
-        return self.posterior(coarse, sharp, rows)
+        return self.posterior(coarse, sharp, rows, attends=attends)
 
     def check_clouds(self, coarse: Tensor, sharp: Tensor | None) -> None:
         """Raise ValueError unless the clouds are as many and as wide as the variant has them."""
@@ -259,34 +273,35 @@ class DoraVAE(nn.Module):
         sharp: Tensor | None,
         rows: Tensor,
         sharp_present: Tensor | None = None,
+        attends: Attends = EXACT,
     ) -> Posterior:
         """As `encode`, from rows int64 (B,T) of the coarse cloud and, from N on, the sharp one.
 
         sharp_present bool (B,): False where an item of a batch has no salient points and its
         `sharp` rows are padding that nothing may attend to.
         """
-        features = self.encoder(coarse, sharp, rows, sharp_present, self.checkpointing)
+        features = self.encoder(coarse, sharp, rows, sharp_present, self.checkpointing, attends)
         mean, logvar = self.pre_kl(features).chunk(2, dim=-1)
         return Posterior(mean, logvar.clamp(-30.0, 20.0))
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, attend: Attend = None) -> Tensor:
         """Posterior draws or means (B,T,embed) to latents (B,T,width) that `query` reads."""
-        return self.transformer(self.post_kl(z), self.checkpointing)
+        return self.transformer(self.post_kl(z), self.checkpointing, attend)
 
     def keys(self, latents: Tensor) -> Keys:
         """What `query` needs of latents (B,T,width): compute once when querying in chunks."""
         return self.decoder.keys(latents)
 
-    def query(self, latents: Tensor | Keys, xyz: Tensor) -> Tensor:
+    def query(self, latents: Tensor | Keys, xyz: Tensor, attend: Attend = None) -> Tensor:
         """The field at xyz (B,Q,3): logits (B,Q), positive inside.
 
         Under `tsdf` a logit is sdf / truncation, under `occupancy` the log odds of being inside.
         """
         keys = latents if isinstance(latents, Keys) else self.keys(latents)
         if self.checkpointing and torch.is_grad_enabled():
-            logits = recompute(self.decoder, keys, xyz)
+            logits = recompute(self.decoder, keys, xyz, attend)
         else:
-            logits = self.decoder(keys, xyz)
+            logits = self.decoder(keys, xyz, attend)
         return -logits if self.variant.negated else logits
 
     def forward(

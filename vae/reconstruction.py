@@ -13,7 +13,7 @@ from preprocessing.points.samples import Sample
 from preprocessing.solid.isosurface import extract_isosurface
 from vae.checkpoint import weights_hash
 from vae.latents import Draw, Latents, LatentsError, TokenSource, encode_shape
-from vae.local import LocalQuery, nearest_count
+from vae.local import morton_codes, nearest_count, token_pyramid
 from vae.model import DoraVAE
 from vae.refine import Field, read_field
 
@@ -47,13 +47,21 @@ def reconstruct(
 ) -> Reconstruction:
     """A shape through the model: encode to `tokens` tokens, decode, extract at `resolution`.
 
-    shape: as `encode_shape`. attention: full, or local:K for the K tokens nearest to a query, not
-    exact (vae/local.py). The mesh has faces outward, closed, float64, normalised frame.
+    shape: as `encode_shape`. attention: full, or local:K, quicker at tens of thousands of tokens
+    and not exact (vae/local.py). The mesh has faces outward, closed, float64, normalised frame.
     Raises LatentsError (points), MeshError(empty-surface) when the field is nowhere inside.
     """
     hashed = weights_hash(model)
     started = time.perf_counter()
-    latents = encode_shape(model, shape, tokens, seed=seed, posterior=posterior, model_hash=hashed)
+    latents = encode_shape(
+        model,
+        shape,
+        tokens,
+        seed=seed,
+        posterior=posterior,
+        model_hash=hashed,
+        attention=attention,
+    )
     encoded = time.perf_counter()
     mesh, queries = read_surface(model, latents, resolution, attention)
     decoded = time.perf_counter()
@@ -102,22 +110,25 @@ def decoded_field(
 
     Positions are in the normalised frame; what lies beyond the bound of a variant is outside.
     """
-    keys = model.keys(model.decode(latents.z[None].to(model.device)))
     variant = model.variant
     width = variant.decoder_width or model.config.width
-    near = nearest_count(attention)
-    local = LocalQuery(model, keys, latents.positions.numpy(), near) if near else None
+    near, positions = nearest_count(attention), latents.positions.numpy()
+    pyramid = token_pyramid(positions, latents.salient, near) if near else None
+    plan = pyramid.plan(positions) if pyramid else None
+    keys = model.keys(model.decode(latents.z[None].to(model.device), plan))
     chunk = max(1024, chunk_bytes // (4 * FLOATS_PER_QUERY * width))
 
     @torch.inference_mode()
     def field(points: np.ndarray) -> np.ndarray:
         values = np.empty(len(points), np.float32)
         scaled = points if variant.frame == 1.0 else points * np.float32(variant.frame)
-        if local is not None:
-            values = local(scaled)
-        for begin in range(0, len(points), chunk) if local is None else ():
-            at = torch.tensor(scaled[begin : begin + chunk]).to(model.device)
-            values[begin : begin + chunk] = model.query(keys, at[None])[0].float().cpu().numpy()
+        # Neighbours in one chunk: local attention groups them.
+        order = np.argsort(morton_codes(points), kind="stable") if pyramid else None
+        for begin in range(0, len(points), chunk):
+            part = slice(begin, begin + chunk) if order is None else order[begin : begin + chunk]
+            plan = pyramid.plan(points[part]) if pyramid else None
+            at = torch.tensor(scaled[part]).to(model.device)
+            values[part] = model.query(keys, at[None], plan)[0].float().cpu().numpy()
         if variant.bound:
             beyond = np.abs(scaled).max(axis=1) > variant.bound
             values[beyond] = np.minimum(values[beyond], OUTSIDE)
