@@ -1,4 +1,6 @@
-"""Train the sparse-voxel VAE on watertight meshes for some minutes; the run is a model of `eval`.
+"""Train the sparse-voxel VAE for some minutes; the run is a model of `eval`.
+
+--data: what `dora-prep watertight` wrote, or the voxels of `benchmarks.boxed.samples --voxels`.
 
 `--ceiling` scores instead what a perfect decoder would: the true voxels read back by screened
 Poisson, as IoU over the meshes of --data.
@@ -8,6 +10,8 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from dora_bench.baselines import poisson_mesh
 from dora_bench.score import score_meshes
@@ -19,9 +23,7 @@ from vae.sparse.voxelise import batch_of, voxelise
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="what `dora-prep watertight` wrote"
-    )
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/sparse"))
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--batch", type=int, default=1)
@@ -44,6 +46,7 @@ def main() -> None:
         lr=options.lr,
         seed=options.seed,
     )
+    torch.set_float32_matmul_precision("high")  # TF32, where a GPU has it
     print(json.dumps(train(options.data, options.out, config, settings, options.device)))
 
 

@@ -9,104 +9,141 @@ surface F(0.01). Rows go to OUT/items.csv one by one, and a run that was stopped
 
 import argparse
 import csv
+import itertools
 import json
 import os
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import numba
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import binomtest
 
 from dora_bench.mini_suite import packaged_meshes
-from dora_bench.score import ScoreSettings, prepare_truth, score
+from dora_bench.score import ScoreSettings, Truth, prepare_truth, score
 from preprocessing.console import Progress
 from preprocessing.distance.queries import SignedDistance
 from preprocessing.files import atomic_write
-from preprocessing.mesh import Mesh, load_mesh, normalise
+from preprocessing.mesh import Mesh, MeshError, load_mesh, normalise
 from preprocessing.scenes import scene
 from preprocessing.seeds import generator
 from preprocessing.shapes import generate_shapes
 from preprocessing.solid.watertight import make_watertight
-from vae.latents import TokenSource, encode_shape
+from vae.latents import Latents, TokenSource, encode_shape
 from vae.model import DoraVAE
 from vae.published.hub import ASSETS
-from vae.reconstruction import read_surface
+from vae.reconstruction import decoded_field, read_surface
 
 COUNTS = (64, 256, 1024, 4096)
 RESOLUTION = 128
 POINTS = 20_000
 HELD_OUT_SEED = 99
+MODELS: dict[str, DoraVAE] = {}  # of a worker
 
 
 def main() -> None:
     """Measure what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="dora-tiny")
+    parser.add_argument("--model", action="append", default=[], help="[default: dora-tiny]")
     parser.add_argument("--kinds", default="generated,real,mini")
     parser.add_argument("--count", type=int, default=100, help="most items of a kind")
     parser.add_argument("--surface", type=int, default=0, help="items of a kind read back too")
     parser.add_argument("--tokens", default=",".join(map(str, COUNTS)))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    model = DoraVAE.from_pretrained(options.model)
     counts = [int(t) for t in options.tokens.split(",")]
     table = options.out / "items.csv"
     rows = pd.read_csv(table).to_dict("records") if table.exists() else []
     done = {(row["kind"], str(row["id"])) for row in rows}
-    for kind in options.kinds.split(","):
-        with Progress(options.count, kind) as progress:
-            for place, (item_id, mesh) in enumerate(shapes(kind)):
-                if place >= options.count:
-                    break
-                if (kind, item_id) not in done:
-                    rows += measure(model, kind, item_id, mesh, counts, place < options.surface)
-                    atomic_write(table, as_csv(rows))
-                progress.update()
+    jobs = [
+        (kind, name, place < options.surface)
+        for kind in options.kinds.split(",")
+        for place, name in enumerate(names(kind)[: options.count])
+        if (kind, name) not in done
+    ]
+    started = (options.model or ["dora-tiny"], options.device)
+    context = get_context("forkserver")
+    with (
+        ProcessPoolExecutor(options.workers, context, start, started) as pool,
+        Progress(len(jobs), "items") as progress,
+    ):
+        for found in pool.map(in_worker, *zip(*jobs, strict=True), [counts] * len(jobs)):
+            rows += found
+            atomic_write(table, as_csv(rows))
+            progress.update()
     report(pd.DataFrame(rows))
 
 
-def shapes(kind: str) -> Iterator[tuple[str, Mesh]]:
-    """(id, raw mesh) of every held-out shape of a kind: generated, real or mini."""
+def start(models: list[str], device: str) -> None:
+    """Load the models in a worker, which keeps to one core."""
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    MODELS.update({name: DoraVAE.from_pretrained(name).to(device) for name in models})
+
+
+def names(kind: str) -> list[str]:
+    """The ids of the held-out shapes of a kind: generated, real or mini."""
     if kind == "generated":
-        for index in range(1000):
-            yield f"{HELD_OUT_SEED}-{index:03d}", scene(HELD_OUT_SEED, index)
-    elif kind == "real":
-        root = Path(os.environ.get("DORA_MESHES") or "../shared/meshes")
-        for name in json.loads((ASSETS / "dora-tiny/card.json").read_text())["held_out"]:
-            yield name, load_mesh(root / name)
-    else:
-        for path in packaged_meshes():
-            yield path.stem, load_mesh(path)
-        for shape in generate_shapes(10, 0):
-            yield shape.id, shape.mesh
+        return [f"{HELD_OUT_SEED}-{index:03d}" for index in range(1000)]
+    if kind == "real":
+        return json.loads((ASSETS / "dora-tiny/card.json").read_text())["held_out"]
+    return [p.stem for p in packaged_meshes()] + [s.id for s in generate_shapes(10, 0)]
+
+
+def raw_mesh(kind: str, name: str) -> Mesh:
+    """The raw mesh of an id."""
+    if kind == "generated":
+        return scene(HELD_OUT_SEED, int(name.rpartition("-")[2]))
+    if kind == "real":
+        return load_mesh(Path(os.environ.get("DORA_MESHES") or "../shared/meshes") / name)
+    for path in packaged_meshes():
+        if path.stem == name:
+            return load_mesh(path)
+    return next(s.mesh for s in generate_shapes(10, 0) if s.id == name)
+
+
+def in_worker(kind: str, name: str, read: bool, counts: list[int]) -> list[dict[str, object]]:
+    """`measure` with the models that the worker has loaded."""
+    return measure(MODELS, kind, name, counts, read)
 
 
 @torch.inference_mode()
 def measure(
-    model: DoraVAE, kind: str, item_id: str, mesh: Mesh, counts: list[int], read: bool
+    models: dict[str, DoraVAE], kind: str, name: str, counts: list[int], read: bool = False
 ) -> list[dict[str, object]]:
-    """One row a token count: volume IoU and, where `read`, surface F(0.01)."""
-    solid = make_watertight(mesh, eps=2 / RESOLUTION, resolution=RESOLUTION).mesh
+    """One row a model and token count: volume IoU and, where `read`, surface F(0.01)."""
+    solid = make_watertight(raw_mesh(kind, name), eps=2 / RESOLUTION, resolution=RESOLUTION).mesh
     solid = normalise(solid)[0]
-    source = TokenSource(solid, item_id=item_id)
-    draw = generator(0, item_id, "iou")
+    source = TokenSource(solid, item_id=name)
+    draw = generator(0, name, "iou")
     points = draw.uniform(-1.05, 1.05, (POINTS, 3)).astype(np.float32)
     inside = SignedDistance(solid)(points) > 0
-    truth = prepare_truth(solid, ScoreSettings(points=100_000), item_id) if read else None
+    truth = prepare_truth(solid, ScoreSettings(points=100_000), name) if read else None
     rows = []
-    for tokens in counts:
+    for (model_name, model), tokens in itertools.product(models.items(), counts):
         latents = encode_shape(model, source, tokens, model_hash="-")
-        keys = model.keys(model.decode(latents.mean[None]))
-        found = model.query(keys, torch.tensor(points)[None])[0].numpy() > 0
+        found = decoded_field(model, latents)(points) > 0
         iou = (found & inside).sum() / max(1, (found | inside).sum())
-        row = {"kind": kind, "id": item_id, "tokens": tokens, "iou": round(float(iou), 5)}
+        row = {"model": model_name, "kind": kind, "id": name, "tokens": tokens}
+        row["iou"] = round(float(iou), 5)
         if truth is not None:
-            back = read_surface(model, latents, RESOLUTION)[0]
-            row["surface_f_0.01"] = round(score(truth, back)["surface_f_0.01"], 5)
+            row["surface_f_0.01"] = surface_f(model, latents, truth)
         rows.append(row)
     return rows
+
+
+def surface_f(model: DoraVAE, latents: Latents, truth: Truth) -> float:
+    """Surface F(0.01) of the mesh that is read back; 0 where there is none."""
+    try:
+        back = read_surface(model, latents, RESOLUTION)[0]
+    except MeshError:
+        return 0.0
+    return round(score(truth, back)["surface_f_0.01"], 5)
 
 
 def as_csv(rows: list[dict[str, object]]) -> str:
@@ -115,15 +152,20 @@ def as_csv(rows: list[dict[str, object]]) -> str:
 
 
 def report(rows: pd.DataFrame) -> None:
-    """Means a kind and count; whether each count beats the one before, item by item."""
+    """Means a model, kind and count; whether each count beats the one before, item by item."""
     values = [name for name in ("iou", "surface_f_0.01") if name in rows]
-    print(rows.groupby(["kind", "tokens"])[values].agg(["mean", "median", "count"]).round(4))
-    for value in values:
-        wide = rows.pivot(index=["kind", "id"], columns="tokens", values=value).dropna()
+    groups = rows.groupby(["model", "kind", "tokens"])
+    print(groups[values].agg(["mean", "median", "count"]).round(4).to_string())
+    for model, value in itertools.product(rows["model"].unique(), values):
+        part = rows[rows["model"] == model]
+        wide = part.pivot(index=["kind", "id"], columns="tokens", values=value).dropna()
         for low, high in zip(wide.columns, wide.columns[1:], strict=False):
             better, worse = int((wide[high] > wide[low]).sum()), int((wide[high] < wide[low]).sum())
             chance = binomtest(better, better + worse).pvalue if better + worse else 1.0
-            print(f"{value}: {high} over {low}: better {better}, worse {worse}, p {chance:.2g}")
+            print(
+                f"{model} {value}: {high} over {low}: better {better}, worse {worse}, "
+                f"p {chance:.2g}"
+            )
 
 
 if __name__ == "__main__":

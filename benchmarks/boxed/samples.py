@@ -8,11 +8,13 @@ The model in the box was trained on what this writes, while it was writing:
 Each scene (`dora-prep shapes --seed 1`) is made watertight at eps 2/128, every fourth at 2/256, and
 sampled more thinly than the published recipe: 8,192 + 8,192 points and 80,000 distances, 1.5 MB.
 RAW holds meshes to train on beside the scenes, each in several poses and proportions.
+--voxels 128 writes to OUT/voxels what the sparse VAE trains on, of the same solids.
 """
 
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,6 +28,8 @@ from preprocessing.scenes import scene
 from preprocessing.seeds import generator
 from preprocessing.shapes import random_rotation
 from preprocessing.solid.watertight import make_watertight
+from vae.sparse.training import voxel_file
+from vae.sparse.voxelise import voxelise, write_shape
 
 SEED = 1
 VARIANTS = 12  # poses and proportions of each real mesh
@@ -41,15 +45,17 @@ def main() -> None:
     parser.add_argument("--meshes", type=Path, help="folder of raw meshes to train on too")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--voxels", type=int, help="also voxels at this resolution")
     options = parser.parse_args()
     jobs = work_list(options.scenes, options.meshes)
-    prepare(jobs[0], options.out)  # compiles the kernels once, for all workers
+    do = partial(prepare, out=options.out, voxels=options.voxels)
+    do(jobs[0])  # compiles the kernels once, for all workers
     context = get_context("forkserver")
     with (
         ProcessPoolExecutor(options.workers, context, initializer=one_thread) as pool,
         Progress(len(jobs), "samples") as progress,
     ):
-        for _ in pool.map(prepare, jobs, [options.out] * len(jobs)):
+        for _ in pool.map(do, jobs):
             progress.update()
 
 
@@ -73,8 +79,8 @@ def work_list(scenes: int, meshes: Path | None) -> list[tuple[str, str]]:
     return [both[i] for i in order]
 
 
-def prepare(job: tuple[str, str], out: Path) -> None:
-    """One sample file; a mesh that cannot be used is named and left out."""
+def prepare(job: tuple[str, str], out: Path, voxels: int | None = None) -> None:
+    """One sample file, after its voxels; a mesh that cannot be used is named and left out."""
     item_id, source = job
     path = out / f"{item_id}.safetensors"
     if path.exists():
@@ -92,6 +98,9 @@ def prepare(job: tuple[str, str], out: Path) -> None:
             eps=2 / resolution,
             supervision=SUPERVISION,
         )
+        if voxels:
+            shape = voxelise(solid.mesh, voxels, SEED, item_id)
+            write_shape(shape, voxel_file(out / "voxels", item_id, voxels))
         write_sample(sample, path)
     except MeshError as error:
         print(f"{item_id}: {error.reason}: {error}", flush=True)

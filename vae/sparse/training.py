@@ -7,13 +7,14 @@ the time given in place of 0.7 every 50,000 shapes. One symmetry of the cube is 
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from preprocessing.console import UsageError
+from preprocessing.console import Progress, UsageError
 from preprocessing.mesh import load_mesh
 from preprocessing.seeds import generator
 from vae.sparse.model import TINY, LossWeights, SparseConfig, SparseVAE
@@ -44,21 +45,20 @@ def train(
     settings: SparseTraining | None = None,
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Train on the meshes of `data` (what `dora-prep watertight` writes) into `out`.
+    """Train on a folder of voxel files (`write_shape`) or meshes (`dora-prep watertight`).
 
-    Voxels of a mesh are kept below out/voxels. The weights are written every `save_every` steps
-    and at the end. Raises UsageError when there is no mesh. Returns steps, seconds, last losses.
+    Voxels of meshes are made first and kept below out/voxels; voxel files that appear meanwhile
+    are taken in at the next pass. The weights are written every `save_every` steps and at the
+    end. Raises UsageError when there is neither. Returns steps, seconds, last losses.
     """
     settings = settings or SparseTraining()
-    paths = sorted(data.glob("*.ply"))
-    if not paths:
-        raise UsageError(f"{data} holds no .ply; make some with `dora-prep watertight`")
+    folder = voxel_folder(data, out / "voxels", config.resolution)
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model = SparseVAE(config).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), settings.lr, amsgrad=True)
     started, losses = time.monotonic(), []
-    for step, shapes in enumerate(batches(paths, out / "voxels", config, settings)):
+    for step, shapes in enumerate(ahead(batches(folder, config, settings))):
         spent = (time.monotonic() - started) / (60 * settings.minutes)
         if step and spent >= 1:  # one step at least
             break
@@ -98,25 +98,50 @@ def one_step(
     return float(value.detach())
 
 
+def voxel_folder(data: Path, made: Path, resolution: int) -> Path:
+    """The folder of voxel files at a resolution: `data` itself, or `made` from its meshes."""
+    if any(data.glob(f"*@{resolution}.safetensors")):
+        return data
+    meshes = sorted(data.glob("*.ply"))
+    if not meshes:
+        raise UsageError(
+            f"{data} holds no .ply and no voxels at {resolution}; make some with "
+            "`dora-prep watertight`"
+        )
+    with Progress(len(meshes), "voxels") as progress:
+        for path in meshes:
+            target = voxel_file(made, path.stem, resolution)
+            if not target.is_file():
+                write_shape(voxelise(load_mesh(path), resolution, 0, path.stem), target)
+            progress.update()
+    return made
+
+
+def voxel_file(folder: Path, item_id: str, resolution: int) -> Path:
+    """Where the voxels of an item lie."""
+    return folder / f"{item_id}@{resolution}.safetensors"
+
+
 def batches(
-    paths: list[Path], cache: Path, config: SparseConfig, settings: SparseTraining
+    folder: Path, config: SparseConfig, settings: SparseTraining
 ) -> Iterator[list[VoxelShape]]:
-    """Batches without end: every mesh once a pass, in a drawn order, each turned."""
+    """Batches without end: every file once a pass, in a drawn order, each turned."""
     epoch, waiting = 0, []
     while True:
+        paths = sorted(folder.glob(f"*@{config.resolution}.safetensors"))
         draw = generator(settings.seed, str(epoch), "sparse order")
         for index in draw.permutation(len(paths)):
-            shape = voxels_of(paths[index], cache, config.resolution)
-            waiting.append(turned(shape, config.resolution, draw))
+            waiting.append(turned(read_shape(paths[index]), config.resolution, draw))
             if len(waiting) == settings.batch:
                 yield waiting
                 waiting = []
         epoch += 1
 
 
-def voxels_of(path: Path, cache: Path, resolution: int) -> VoxelShape:
-    """The voxels of a mesh, from the cache where they are there."""
-    kept = cache / f"{path.stem}@{resolution}.safetensors"
-    if not kept.is_file():
-        write_shape(voxelise(load_mesh(path), resolution, 0, path.stem), kept)
-    return read_shape(kept)
+def ahead(reader: Iterator[list[VoxelShape]]) -> Iterator[list[VoxelShape]]:
+    """The same batches, the next of which is read while this one is trained on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, reader)
+        while True:
+            now, coming = coming.result(), pool.submit(next, reader)
+            yield now

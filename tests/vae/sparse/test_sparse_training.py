@@ -16,7 +16,14 @@ from preprocessing.mesh import MeshError, save_mesh
 from preprocessing.shapes import box, sphere
 from vae.sparse.model import SparseConfig, SparseVAE
 from vae.sparse.run import load_sparse, write_sparse
-from vae.sparse.training import SparseTraining, batches, rate, train
+from vae.sparse.training import (
+    SparseTraining,
+    ahead,
+    batches,
+    rate,
+    train,
+    voxel_folder,
+)
 from vae.sparse.voxelise import batch_of, voxelise
 
 SMALL = SparseConfig(resolution=12, levels=2, channels=8, latent=2)
@@ -66,11 +73,15 @@ def test_every_mesh_once_a_pass_and_the_same_order_again(tmp_path: Path) -> None
     settings = SparseTraining(batch=2)
     runs = []
     for _ in range(2):
-        stream = batches(paths, tmp_path / "voxels", SMALL, settings)
+        folder = voxel_folder(tmp_path, tmp_path / "voxels", SMALL.resolution)
+        stream = ahead(batches(folder, SMALL, settings))
         runs.append([next(stream) for _ in range(4)])
     assert len(list((tmp_path / "voxels").iterdir())) == 4
     for one, two in zip(*runs, strict=True):
         assert all(np.array_equal(a.coords, b.coords) for a, b in zip(one, two, strict=True))
+    assert voxel_folder(folder, tmp_path / "unused", SMALL.resolution) == folder
+    with pytest.raises(UsageError, match="no voxels at 32"):
+        voxel_folder(tmp_path / "voxels", tmp_path / "unused", 32)
     assert rate(0, 0.0, settings) < rate(19, 0.0, settings) == 1
     assert rate(500, 1.0, settings) == pytest.approx(0.05)
 
