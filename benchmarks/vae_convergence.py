@@ -3,6 +3,7 @@
 Each --try is one run of `dora-vae train` settings over the preset; the row names the settings, the
 steps made, processor seconds (a fair clock on a shared machine), and per token count the mean IoU
 on the samples' space points. --meshes (watertight, by sample id) adds F(0.02) of the read surface.
+--curve N: the mean IoU of every checkpoint too, at the middle count, one each N steps.
 """
 
 import argparse
@@ -17,11 +18,13 @@ from preprocessing.mesh import Mesh, MeshError, load_mesh
 from preprocessing.points.samples import Sample, read_sample
 from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
+from vae.checkpoint import read_tensors
 from vae.config import override, preset
 from vae.data import find_samples
 from vae.latents import TokenSource, encode_shape
 from vae.model import DoraVAE
 from vae.reconstruction import decoded_field, reconstruct
+from vae.run_folder import saved_steps
 from vae.train import train
 from vae.train_log import read_log
 
@@ -36,6 +39,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/convergence"))
     parser.add_argument("--run", type=Path, help="score this finished run instead of training")
     parser.add_argument("--resolution", type=int, default=128)
+    parser.add_argument("--curve", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     counts = [int(t) for t in options.tokens.split(",")]
     if options.run:
@@ -45,7 +50,11 @@ def main() -> None:
         run = options.out / str(number)
         shutil.rmtree(run, ignore_errors=True)
         started = time.process_time()
-        train(override(preset(options.preset), settings.split()), options.data, run, quiet=True)
+        config = override(preset(options.preset), settings.split())
+        if options.curve:
+            kept = [f"save_every={options.curve}", "keep_last=100000"]
+            config = override(config, kept)
+        train(config, options.data, run, quiet=True, device=options.device)
         spent = time.process_time() - started
         print(f"{settings or options.preset}: {spent:.0f} processor seconds")
         show(run, options, counts)
@@ -53,9 +62,12 @@ def main() -> None:
 
 def show(run: Path, options: argparse.Namespace, counts: list[int]) -> None:
     """One line per token count: mean and each shape's score."""
-    model = DoraVAE.from_pretrained(run)
+    device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
+    model = DoraVAE.from_pretrained(run).to(device)
     rows = read_log(run / "log.csv")
     print(f"  {len(rows)} steps, {rows[-1]['seconds']:.0f} s, loss {rows[-1]['loss']:.4f}")
+    if options.curve:
+        show_curve(model, run, options.data, counts[len(counts) // 2])
     for tokens in counts:
         ious, scores = [], []
         for item_id, path in find_samples(options.data).items():
@@ -69,6 +81,17 @@ def show(run: Path, options: argparse.Namespace, counts: list[int]) -> None:
         if scores:
             line += f"  F(0.02) {np.mean(scores):.3f} {np.round(scores, 2)}"
         print(line, flush=True)
+
+
+def show_curve(model: DoraVAE, run: Path, data: Path, tokens: int) -> None:
+    """One line per checkpoint, of its averaged weights: steps and the mean IoU."""
+    shapes = [read_sample(path) for path in find_samples(data).values()]
+    final = {k: v.clone() for k, v in model.state_dict().items()}
+    for saved in saved_steps(run):
+        model.load_state_dict(read_tensors(saved / "ema.safetensors"))
+        found = [space_iou(model, shape, TokenSource(shape), tokens) for shape in shapes]
+        print(f"  {saved.name}: {tokens} tokens, mean IoU {np.mean(found):.3f}", flush=True)
+    model.load_state_dict(final)
 
 
 def space_iou(model: DoraVAE, sample: Sample, source: TokenSource, tokens: int) -> float:

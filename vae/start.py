@@ -79,13 +79,18 @@ def place_start(model: DoraVAE, octaves: int = 5, alpha: float = 1.0) -> None:
         copy_place(layer.weight, channels, config.octaves)
     for block in (encoder.cross_attn, encoder.cross_attn1, decoder.cross_attn_decoder):
         attend_near(block, channels, alpha)
+    pass_through(model, channels)
+    model.pre_kl.bias[config.embed :] = LOG_VARIANCE
+
+
+def pass_through(model: DoraVAE, channels: Channels) -> None:
+    """The bottleneck hands the place channels on, all but xyz, which the sines tell."""
     normal = range(channels.normal, channels.count)
     for latent, channel in enumerate([*range(channels.xyz), *normal]):
         model.pre_kl.weight[latent] = 0
         model.pre_kl.weight[latent, channel] = 1
         model.post_kl.weight[:, latent] = 0
         model.post_kl.weight[channel, latent] = 1
-    model.pre_kl.bias[config.embed :] = LOG_VARIANCE
 
 
 def copy_place(weight: Tensor, channels: Channels, octaves: int) -> None:
@@ -114,8 +119,12 @@ def attend_near(block: CrossBlock, channels: Channels, alpha: float) -> None:
     k = block.attn.c_kv.weight.view(heads, 2, size, width)[:, 0]
     most = min(channels.octaves, size // 6)
     for head in range(heads - 1):
-        # The later heads see more octaves, hence less far.
-        rows = 6 * min(most, max(2, most - (heads - 2 - head)))
+        rows = 6 * head_octaves(most, heads, head)
         for weight in (q[head], k[head]):
             weight.zero_()
             weight[:rows, :rows] = alpha * torch.eye(rows)
+
+
+def head_octaves(most: int, heads: int, head: int) -> int:
+    """The octaves that a head reads, at most `most`: the later heads see more, hence less far."""
+    return min(most, max(2, most - (heads - 2 - head)))

@@ -23,7 +23,8 @@ import torch
 from scipy.stats import binomtest
 
 from dora_bench.mini_suite import packaged_meshes
-from dora_bench.score import ScoreSettings, Truth, prepare_truth, score
+from dora_bench.score import ScoreSettings, Surface, surface_metrics
+from dora_bench.score import measure as measured
 from preprocessing.console import Progress
 from preprocessing.distance.queries import SignedDistance
 from preprocessing.files import atomic_write
@@ -41,6 +42,7 @@ COUNTS = (64, 256, 1024, 4096)
 RESOLUTION = 128
 POINTS = 20_000
 HELD_OUT_SEED = 99
+SETTINGS = ScoreSettings(points=100_000)
 MODELS: dict[str, DoraVAE] = {}  # of a worker
 
 
@@ -123,7 +125,7 @@ def measure(
     draw = generator(0, name, "iou")
     points = draw.uniform(-1.05, 1.05, (POINTS, 3)).astype(np.float32)
     inside = SignedDistance(solid)(points) > 0
-    truth = prepare_truth(solid, ScoreSettings(points=100_000), name) if read else None
+    truth = measured(solid, SETTINGS, name, "truth") if read else None
     rows = []
     for (model_name, model), tokens in itertools.product(models.items(), counts):
         latents = encode_shape(model, source, tokens, model_hash="-")
@@ -137,13 +139,14 @@ def measure(
     return rows
 
 
-def surface_f(model: DoraVAE, latents: Latents, truth: Truth) -> float:
+def surface_f(model: DoraVAE, latents: Latents, truth: Surface) -> float:
     """Surface F(0.01) of the mesh that is read back; 0 where there is none."""
     try:
         back = read_surface(model, latents, RESOLUTION)[0]
     except MeshError:
         return 0.0
-    return round(score(truth, back)["surface_f_0.01"], 5)
+    scores = surface_metrics(truth, measured(back, SETTINGS, latents.item_id, "prediction"))
+    return round(scores["surface_f_0.01"], 6)
 
 
 def as_csv(rows: list[dict[str, object]]) -> str:

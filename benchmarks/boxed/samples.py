@@ -8,7 +8,7 @@ The model in the box was trained on what this writes, while it was writing:
 Each scene (`dora-prep shapes --seed 1`) is made watertight at eps 2/128, every fourth at 2/256, and
 sampled more thinly than the published recipe: 8,192 + 8,192 points and 80,000 distances, 1.5 MB.
 RAW holds meshes to train on beside the scenes, each in several poses and proportions.
---voxels 128 writes to OUT/voxels what the sparse VAE trains on, of the same solids.
+--voxels DIR takes what the sparse VAE trains on, of the same solids.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from preprocessing.scenes import scene
 from preprocessing.seeds import generator
 from preprocessing.shapes import random_rotation
 from preprocessing.solid.watertight import make_watertight
+from vae.sparse.model import SparseConfig
 from vae.sparse.training import voxel_file
 from vae.sparse.voxelise import voxelise, write_shape
 
@@ -45,10 +46,13 @@ def main() -> None:
     parser.add_argument("--meshes", type=Path, help="folder of raw meshes to train on too")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--voxels", type=int, help="also voxels at this resolution")
+    parser.add_argument("--voxels", type=Path, help="folder for voxels of the same solids")
+    parser.add_argument("--voxel-resolution", type=int, default=SparseConfig().resolution)
     options = parser.parse_args()
     jobs = work_list(options.scenes, options.meshes)
-    do = partial(prepare, out=options.out, voxels=options.voxels)
+    do = partial(
+        prepare, out=options.out, voxels=options.voxels, resolution=options.voxel_resolution
+    )
     do(jobs[0])  # compiles the kernels once, for all workers
     context = get_context("forkserver")
     with (
@@ -79,7 +83,9 @@ def work_list(scenes: int, meshes: Path | None) -> list[tuple[str, str]]:
     return [both[i] for i in order]
 
 
-def prepare(job: tuple[str, str], out: Path, voxels: int | None = None) -> None:
+def prepare(
+    job: tuple[str, str], out: Path, voxels: Path | None = None, resolution: int = 128
+) -> None:
     """One sample file, after its voxels; a mesh that cannot be used is named and left out."""
     item_id, source = job
     path = out / f"{item_id}.safetensors"
@@ -88,19 +94,19 @@ def prepare(job: tuple[str, str], out: Path, voxels: int | None = None) -> None:
     number = int(item_id.rpartition("-")[2])
     try:
         mesh = scene(SEED, number) if not source else variant(Path(source), item_id, number)
-        resolution = 256 if number % 4 == 3 else 128
-        solid = make_watertight(mesh, eps=2 / resolution, resolution=resolution)
+        grid = 256 if number % 4 == 3 else 128
+        solid = make_watertight(mesh, eps=2 / grid, resolution=grid)
         sample = sample_shape(
             solid.mesh,
             points=16384,
             seed=SEED,
             item_id=item_id,
-            eps=2 / resolution,
+            eps=2 / grid,
             supervision=SUPERVISION,
         )
         if voxels:
-            shape = voxelise(solid.mesh, voxels, SEED, item_id)
-            write_shape(shape, voxel_file(out / "voxels", item_id, voxels))
+            shape = voxelise(solid.mesh, resolution, SEED, item_id)
+            write_shape(shape, voxel_file(voxels, item_id, resolution))
         write_sample(sample, path)
     except MeshError as error:
         print(f"{item_id}: {error.reason}: {error}", flush=True)

@@ -1,0 +1,95 @@
+"""What the start that keeps place is worth: variants of it, trained and measured on unseen shapes.
+
+Each --variant is one run of `tiny` (1,024 + 1,024 points, 64 to 512 tokens) on the same samples:
+
+    python -m benchmarks.boxed.starts --data DIR --out RUNS --seed 1 --variant place
+
+`--measure` then prints the volume IoU of all runs in RUNS on held-out scenes, by `figures`.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.boxed import figures
+from vae import start
+from vae.config import VAEConfig, override, preset
+from vae.train import train
+
+SETTINGS = [
+    "lr=1e-3",
+    "resident=true",
+    "rotate=true",
+    "mirror_probability=0.5",
+    "coarse_points=1024",
+    "sharp_points=1024",
+    "token_lengths=64,128,256,512",
+    "token_weights=1,1,1,1",
+    "keep_last=1",
+]
+# Name -> settings; the last three leave a part of the start out, which no setting does.
+VARIANTS: dict[str, list[str]] = {
+    "place": [],
+    "gaussian": ["start=gaussian"],
+    "octaves-2": ["start_octaves=2"],
+    "octaves-3": ["start_octaves=3"],
+    "octaves-4": ["start_octaves=4"],
+    "alpha-0.5": ["start_alpha=0.5"],
+    "alpha-2": ["start_alpha=2"],
+    "alpha-3": ["start_alpha=3"],
+    "equal-heads": [],
+    "random-attention": [],
+    "random-bottleneck": [],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--variant", action="append", default=[], choices=list(VARIANTS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--measure", action="store_true")
+    parser.add_argument("--count", type=int, default=24, help="held-out scenes")
+    options = parser.parse_args()
+    for name in options.variant:
+        config = override(preset("tiny"), [*SETTINGS, *VARIANTS[name]])
+        config = override(config, [f"steps={options.steps}", f"seed={options.seed}"])
+        run = options.out / f"{name}-{options.seed}"
+        with_start(name, config, options.data, run, options.device)
+    if options.measure:
+        runs = [str(p.parent) for p in sorted(options.out.glob("*/model.safetensors"))]
+        models = [word for run in runs for word in ("--model", run)]
+        rest = ["--kinds", "generated", "--count", str(options.count), "--tokens", "64,256,1024"]
+        device = "cpu" if options.device == "auto" else options.device
+        sys.argv = ["figures", *models, *rest, "--device", device, "--out", str(options.out)]
+        figures.main()
+
+
+def with_start(name: str, config: VAEConfig, data: Path, run: Path, device: str) -> None:
+    """Train one variant."""
+    left_out: dict[str, dict[str, Callable[..., object]]] = {
+        "equal-heads": {"head_octaves": lambda most, heads, head: most},
+        "random-attention": {"attend_near": nothing},
+        "random-bottleneck": {"pass_through": nothing},
+    }
+    changed = left_out.get(name, {})
+    before = {key: getattr(start, key) for key in changed}
+    for key, value in changed.items():
+        setattr(start, key, value)
+    try:
+        train(config, data, run, device=device, quiet=True)
+    finally:
+        for key, value in before.items():
+            setattr(start, key, value)
+
+
+def nothing(*_: object) -> None:
+    """A part of the start that is left out: the weights stay random."""
+
+
+if __name__ == "__main__":
+    main()
