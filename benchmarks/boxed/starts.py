@@ -18,6 +18,7 @@ from vae.config import VAEConfig, override, preset
 from vae.train import train
 
 SETTINGS = [
+    "eps=2/128,2/256",
     "lr=1e-3",
     "resident=true",
     "rotate=true",
