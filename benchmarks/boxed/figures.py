@@ -61,24 +61,34 @@ def main() -> None:
     counts = [int(t) for t in options.tokens.split(",")]
     table = options.out / "items.csv"
     rows = pd.read_csv(table).to_dict("records") if table.exists() else []
-    done = {(row["kind"], str(row["id"])) for row in rows}
+    models = options.model or ["dora-tiny"]
+    done = {(row["kind"], str(row["id"]), row["model"], row["tokens"]) for row in rows}
+    wanted = list(itertools.product(models, counts))
     jobs = [
         (kind, name, place < options.surface)
         for kind in options.kinds.split(",")
         for place, name in enumerate(names(kind)[: options.count])
-        if (kind, name) not in done
+        if not all((kind, name, *pair) in done for pair in wanted)
     ]
-    started = (options.model or ["dora-tiny"], options.device)
+    if not jobs:
+        report(pd.DataFrame(rows))
+        return
+    started = (models, options.device)
     context = get_context("forkserver")
     with (
         ProcessPoolExecutor(options.workers, context, start, started) as pool,
         Progress(len(jobs), "items") as progress,
     ):
         for found in pool.map(in_worker, *zip(*jobs, strict=True), [counts] * len(jobs)):
-            rows += found
+            rows = [r for r in rows if not any(same_row(r, new) for new in found)] + found
             atomic_write(table, as_csv(rows))
             progress.update()
     report(pd.DataFrame(rows))
+
+
+def same_row(one: dict[str, object], other: dict[str, object]) -> bool:
+    """Whether two rows measure the same thing."""
+    return all(str(one[key]) == str(other[key]) for key in ("model", "kind", "id", "tokens"))
 
 
 def start(models: list[str], device: str) -> None:
