@@ -16,12 +16,14 @@ from preprocessing.solid.bricks import BRICK, bricks_per_axis
 
 METHODS = ("offset", "alpha-wrap", "manifold")
 AUDITS = ("basic", "full")
+CORNERS = ("round", "sharp")
 MESH_FORMATS = ("ply", "obj", "glb", "stl")
 SAMPLE_FORMATS = ("safetensors", "npz", "hunyuan", "vecset")
 EDGE_SPREADS = ("length", "edge")
 EXECUTORS = ("auto", "inline", "ray")
 # Bricks are numbered in int32: the largest n with n^3 < 2^31 bricks an axis.
 FINEST = 1290 * BRICK
+MITRE = 2.0  # how many eps sharp corners may reach unless told
 LEAST_TOLERANCE = 0.005  # finer chords would be slivers beside the cells
 TABLE_BYTES = 12  # a brick of the whole grid, occupied or not: three int32 tables
 
@@ -81,8 +83,10 @@ class WatertightSettings:
 
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
     openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
-    share of eps that the middle of an edge may be off eps. audit: `full` counts lost
-    visible points too. Raises SettingsError.
+    share of eps that the middle of an edge may be off eps. corners: `sharp` measures the mitred
+    distance, of which eps is asked then; mitre: how many eps from the input its corners may reach,
+    for sharp ones alone. audit: `full` counts lost visible points too. Raises
+    SettingsError.
     """
 
     eps: float
@@ -93,16 +97,20 @@ class WatertightSettings:
     close_holes: float | None = None
     simplify: float | None = None
     tolerance: float = 0.05
+    corners: str = "round"
+    mitre: float = MITRE
     audit: str = "basic"
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)
         one_of("format", self.format, MESH_FORMATS)
         one_of("audit", self.audit, AUDITS)
+        one_of("corners", self.corners, CORNERS)
         check_eps(self.eps, f"{self.eps:g}")
         if not self.resolution:
             object.__setattr__(self, "resolution", default_resolution(self.eps))
         self.check_grid()
+        self.check_corners()
         if self.method != "offset" and (self.keep_cavities or self.close_holes):
             name = "keep_cavities" if self.keep_cavities else "close_holes"
             raise SettingsError(name, "works with the method offset alone")
@@ -125,6 +133,29 @@ class WatertightSettings:
         if module and find_spec(module) is None:
             package = module.replace("_", "-")
             raise SettingsError("method", f"needs {package}; pip install {package}")
+
+    def check_corners(self) -> None:
+        """Raise SettingsError for sharp corners where nothing could keep them, or too long ones."""
+        if self.corners == "round":
+            if self.mitre != MITRE:
+                raise SettingsError("mitre", "limits sharp corners; ask for corners sharp")
+            return
+        if self.method != "offset":
+            raise SettingsError("corners", "sharp works with the method offset alone")
+        if self.close_holes:
+            raise SettingsError(
+                "corners", "sharp does not go with close_holes, whose lids are round"
+            )
+        if not self.mitre > 1:
+            raise SettingsError(
+                "mitre", f"{self.mitre:g}: more than 1 eps; 1 would be round corners"
+            )
+        if self.mitre * self.eps >= HALF_WIDTH - 1:
+            raise SettingsError(
+                "mitre",
+                f"{self.mitre:g}: corners so far out would leave the grid; at most "
+                f"{(HALF_WIDTH - 1) / self.eps:.3g} with eps {self.eps:g}",
+            )
 
     def check_grid(self) -> None:
         """Raise SettingsError for a grid too coarse for eps or too fine to be numbered."""

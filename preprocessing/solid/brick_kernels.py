@@ -3,6 +3,8 @@
 A triangle is a record of 30 float64 numbers: corner a; edges e = b - a and f = c - a; unit normal;
 the two covectors that give barycentric coordinates (zero for a triangle too thin to have a plane,
 which then counts as its three edges); |e|^2, |f|^2, |c - b|^2, their inverses; box low and high.
+Rows after those of the triangles may be the edges and corners of a mitred distance, which have a
+negative number for |e|^2 (distance/mitre_kernels.py).
 Every quantity that the distance needs is linear along a grid row but one, which is quadratic, so a
 row of 8 corners costs one short vectorised loop.
 """
@@ -12,6 +14,7 @@ import math
 import numba as nb
 import numpy as np
 
+from preprocessing.distance.mitre_kernels import BEYOND, KIND
 from preprocessing.frame import HALF_WIDTH
 
 RECORD = 30
@@ -98,6 +101,8 @@ def _cover(record, margin, width, n, keys, write, work):  # type: ignore[no-unty
     z0 = max(0, math.floor((record[26] - margin + HALF_WIDTH) / width))
     z1 = min(n - 1, math.floor((record[29] + margin + HALF_WIDTH) / width))
     found = 0
+    if record[KIND] < 0.0:
+        margin += record[BEYOND]
     if (x1 - x0) + (y1 - y0) + (z1 - z0) <= 2:
         for x in range(x0, x1 + 1):
             for y in range(y0, y1 + 1):
@@ -210,6 +215,8 @@ def fill_corners(values, rows, bricks, offsets, triangles, records, lengths):  #
         oz = -HALF_WIDTH + step * (8 * bricks[b, 2])
         for pair in range(offsets[b], offsets[b + 1]):
             r = records[triangles[pair]]
+            if r[KIND] < 0.0:
+                continue
             i0 = max(0, math.ceil((r[24] - margin - ox) / step))
             i1 = min(7, math.floor((r[27] + margin - ox) / step))
             j0 = max(0, math.ceil((r[25] - margin - oy) / step))

@@ -11,9 +11,14 @@ import numpy as np
 
 from preprocessing.solid import brick_kernels
 from preprocessing.solid import exterior_kernels as kernels
-from preprocessing.solid.bricks import BrickField, brick_lookup, spacing
+from preprocessing.solid.bricks import BrickField, brick_lookup
 from preprocessing.solid.isosurface import open_neighbours
-from preprocessing.solid.offset_field import BYTES_PER_BRICK, TriangleBricks, require_room
+from preprocessing.solid.offset_field import (
+    BYTES_PER_BRICK,
+    TriangleBricks,
+    fill_values,
+    require_room,
+)
 
 
 def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, TriangleBricks]:
@@ -22,7 +27,7 @@ def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, Trian
     Voids that nothing reaches count as solid, and so do corners beyond the bricks on their side.
     Raises MeshError(memory), with an estimate, as `offset_field` does.
     """
-    step, count = spacing(cover.resolution), len(cover.bricks)
+    count = len(cover.bricks)
     lookup = brick_lookup(cover.resolution, cover.bricks)
     # Pages of what is never reached are never touched, so these cost nothing there.
     values = np.empty((count, 9, 9, 9), np.float32)
@@ -33,10 +38,7 @@ def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, Trian
     while len(rows):
         filled[rows] = True
         require_room(BYTES_PER_BRICK * int(filled.sum()), cover.resolution)
-        brick_kernels.fill_corners(
-            values, rows, cover.bricks, cover.offsets, cover.triangles, cover.records,
-            (eps, cover.margin, step),
-        )  # fmt: skip
+        fill_values(values, rows, cover, eps)
         kernels.outside_bits(values, rows, outs)
         rows = kernels.flood(*state, rows)
     rows = np.flatnonzero(filled)

@@ -1,13 +1,18 @@
-"""The offset field eps - distance of a triangle mesh on the bricks round its surface."""
+"""The offset field eps - distance of a triangle mesh on the bricks round its surface.
+
+The distance is Euclidean, or mitred where features are given (distance/mitre.py).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.distance.mitre_kernels import PAGE
 from preprocessing.memory import require_memory
 from preprocessing.mesh import Mesh
 from preprocessing.solid import brick_kernels as kernels
 from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis, spacing
+from preprocessing.solid.sharp.field_kernels import raise_corners
 
 # Measured peak of a whole run, remeshing included, over the bricks and the (triangle, brick) pairs.
 BYTES_PER_BRICK, BYTES_PER_PAIR = 47_000, 8
@@ -18,7 +23,8 @@ class TriangleBricks:
     """Which triangles reach which brick: triangles[offsets[b]:offsets[b + 1]] of bricks[b].
 
     bricks int32 (B,3) in ascending order; offsets int64 (B + 1,); triangles int32 (pairs,);
-    records float64 (F,30), brick_kernels.py. Every triangle within `margin` of a brick is listed.
+    records float64 (F,30), brick_kernels.py. Every triangle within `margin` of a brick is listed,
+    and so is every mitred edge or corner: `mitred` says that there are such.
     """
 
     resolution: int
@@ -27,23 +33,40 @@ class TriangleBricks:
     offsets: np.ndarray
     triangles: np.ndarray
     records: np.ndarray
+    mitred: bool = False
 
 
-def triangle_bricks(mesh: Mesh, resolution: int, margin: float) -> TriangleBricks:
+def triangle_bricks(
+    mesh: Mesh, resolution: int, margin: float, features: tuple[np.ndarray, int] | None = None
+) -> TriangleBricks:
     """Bricks within `margin` of a mesh in the normalised frame, each with its triangles.
 
-    Raises MeshError(memory), with an estimate, when the lists would not fit.
+    features: rows of edges and corners to measure mitred, with their pages, and how many the former
+    are (distance/mitre.py). Raises MeshError(memory), with an estimate, when the lists do not fit.
     """
-    records = kernels.triangle_records(mesh.vertices, mesh.faces)
+    records, measured = with_features(kernels.triangle_records(mesh.vertices, mesh.faces), features)
     n = bricks_per_axis(resolution)
     width = BRICK * spacing(resolution)
-    counts = kernels.count_cover(records, margin, width, n)
+    counts = kernels.count_cover(records[:measured], margin, width, n)
     starts = np.concatenate([[0], np.cumsum(counts)])
     require_room(BYTES_PER_PAIR * int(starts[-1]), resolution)
-    keys = kernels.fill_cover(records, margin, width, n, starts)
+    keys = kernels.fill_cover(records[:measured], margin, width, n, starts)
     numbers, offsets, triangles = kernels.group_pairs(keys, starts, n**3)
     bricks = np.stack(np.unravel_index(numbers, (n, n, n)), axis=1).astype(np.int32)
-    return TriangleBricks(resolution, margin, bricks, offsets, triangles, records)
+    mitred = features is not None
+    return TriangleBricks(resolution, margin, bricks, offsets, triangles, records, mitred)
+
+
+def with_features(
+    records: np.ndarray, features: tuple[np.ndarray, int] | None
+) -> tuple[np.ndarray, int]:
+    """Records (F,30) of triangles with those of features after them, and how many both are."""
+    if features is None:
+        return records, len(records)
+    rows, count = features
+    rows = rows.copy()
+    rows[:count, PAGE] += np.where(rows[:count, PAGE] < 0, 0, len(records))
+    return np.concatenate([records, rows]), len(records) + count
 
 
 def require_room(need: int, resolution: int) -> None:
@@ -64,14 +87,19 @@ def offset_field(cover: TriangleBricks, eps: float) -> BrickField:
     Raises MeshError(memory), with an estimate, when the values and the surface extracted from them
     would not fit.
     """
-    step = spacing(cover.resolution)
     require_room(BYTES_PER_BRICK * len(cover.bricks), cover.resolution)
     values = np.empty((len(cover.bricks), 9, 9, 9), np.float32)
     rows = np.arange(len(cover.bricks))
-    kernels.fill_corners(
-        values, rows, cover.bricks, cover.offsets, cover.triangles, cover.records,
-        (eps, cover.margin, step),
-    )  # fmt: skip
+    fill_values(values, rows, cover, eps)
     lookup = brick_lookup(cover.resolution, cover.bricks)
     kernels.share_corners(cover.bricks, lookup, values, np.float32(eps - cover.margin))
     return BrickField(cover.resolution, cover.bricks, values)
+
+
+def fill_values(values: np.ndarray, rows: np.ndarray, cover: TriangleBricks, eps: float) -> None:
+    """Fill values[rows], float32 (B,9,9,9), on the corners that each brick of the cover owns."""
+    lists = (cover.bricks, cover.offsets, cover.triangles, cover.records)
+    lengths = (eps, cover.margin, spacing(cover.resolution))
+    kernels.fill_corners(values, rows, *lists, lengths)
+    if cover.mitred:
+        raise_corners(values, rows, *lists, lengths)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from preprocessing.distance.mitre import mitre_features
 from preprocessing.mesh import Mesh
 from preprocessing.settings import WatertightSettings
 from preprocessing.solid import projection_kernels
@@ -50,7 +51,10 @@ def marching_surface(
     """
     eps, step = settings.eps, spacing(settings.resolution)
     filling = hole_filling(mesh, settings.close_holes, eps) if settings.close_holes else None
-    cover = triangle_bricks(mesh, settings.resolution, REACH * (eps + step))
+    features = None
+    if settings.corners == "sharp":
+        features = mitre_features(mesh, eps, settings.mitre)
+    cover = triangle_bricks(mesh, settings.resolution, REACH * (eps + step), features)
     if filling is None and not settings.keep_cavities:
         field, cover = exterior_field(cover, eps)
         start = extract_surface(field, clearance=CLEARANCE)

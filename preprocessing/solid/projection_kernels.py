@@ -9,6 +9,7 @@ import math
 import numba as nb
 import numpy as np
 
+from preprocessing.distance.mitre_kernels import EDGE, KIND, on_corner, on_edge
 from preprocessing.frame import HALF_WIDTH
 
 ROUNDS = 12
@@ -49,8 +50,20 @@ def nearest_on_triangle(r, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, inline="always")
+def nearest_on(records, t, x, y, z):  # type: ignore[no-untyped-def]
+    """As nearest_on_triangle, of any row: of an edge or corner, by the mitred distance.
+
+    A step of (eps - distance) / distance times the vector leads along the gradient to eps.
+    """
+    kind = records[t, KIND]
+    if kind >= 0.0:
+        return nearest_on_triangle(records[t], x, y, z)
+    return on_edge(records, t, x, y, z) if kind == EDGE else on_corner(records, t, x, y, z)
+
+
+@nb.njit(cache=True, inline="always")
 def box_distance(r, x, y, z):  # type: ignore[no-untyped-def]
-    """Squared distance to a record's box, a lower bound of the distance to its triangle."""
+    """Squared distance to a record's box, a lower bound of the distance to what is in it."""
     dx = max(0.0, max(r[24] - x, x - r[27]))
     dy = max(0.0, max(r[25] - y, y - r[28]))
     dz = max(0.0, max(r[26] - z, z - r[29]))
@@ -64,7 +77,7 @@ def nearest(records, candidates, count, x, y, z, limit):  # type: ignore[no-unty
     for i in range(count):
         r = records[candidates[i]]
         if box_distance(r, x, y, z) < best:
-            d, dx, dy, dz = nearest_on_triangle(r, x, y, z)
+            d, dx, dy, dz = nearest_on(records, candidates[i], x, y, z)
             if d < best:
                 best, bx, by, bz = d, dx, dy, dz
     return best, bx, by, bz
@@ -115,10 +128,11 @@ def _settle(records, near, count, spare, p, eps, step):  # type: ignore[no-untyp
             break
         move = abs(eps - d)
         if within < move:
-            # Only these can be nearest after a total of twice this move.
+            # Only these can be nearest after a total of twice this move, as which a mitred distance
+            # changes by at most sqrt(2) times and a distance to a box by at most once.
             within = 2.0 * move
             few = 0
-            bound = (d + 2.0 * within) ** 2
+            bound = (d + 2.5 * within) ** 2
             for i in range(count):
                 if box_distance(records[near[i]], x, y, z) < bound:
                     spare[few] = near[i]

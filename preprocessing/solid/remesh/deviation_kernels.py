@@ -11,7 +11,7 @@ import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.crossing_kernels import LATTICE
-from preprocessing.solid.projection_kernels import box_distance, nearest, nearest_on_triangle
+from preprocessing.solid.projection_kernels import box_distance, nearest, nearest_on
 from preprocessing.solid.remesh.halfedge_edit_kernels import start
 
 ROUNDS = 8
@@ -61,7 +61,7 @@ def is_near(near, x, y, z, tolerance):  # type: ignore[no-untyped-def]
     for pair in range(offsets[b], offsets[b + 1]):
         r = records[triangles[pair]]
         if box_distance(r, x, y, z) <= most:
-            d = nearest_on_triangle(r, x, y, z)[0]
+            d = nearest_on(records, triangles[pair], x, y, z)[0]
             if d < least:
                 return False
             if d <= most:
