@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from preprocessing.mesh import save_mesh
-from preprocessing.running.ledger import WATERTIGHT, Ledger
+from preprocessing.running.ledger import Ledger
+from preprocessing.running.ledger_columns import WATERTIGHT
 from preprocessing.shapes import generate_shapes
 
 COMMANDS = ("preprocessing.cli", "vae.cli", "dora_bench.cli")

@@ -231,7 +231,7 @@ class Limits:
     """How work is carried out; no result depends on it. Raises SettingsError.
 
     workers: cores, 0 for all. timeout: seconds an item, memory: GB an item; None for no limit of
-    time, and for a share of the machine.
+    time, and for a share of the machine. gpus: of a GPU or several, that Ray gives each worker.
     """
 
     executor: str = "auto"
@@ -239,6 +239,7 @@ class Limits:
     ray_address: str | None = None
     timeout: float | None = 3600.0
     memory: float | None = None
+    gpus: float = 0.0
     quiet: bool = False
 
     def __post_init__(self) -> None:

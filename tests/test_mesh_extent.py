@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from preprocessing.mesh import Mesh, Transform, load_mesh_report, normalise, save_mesh, validate
 from preprocessing.mesh_extent import flat_faces, frame_ratio, solid_bounds
-from preprocessing.running.ledger import WATERTIGHT
+from preprocessing.running.ledger_columns import WATERTIGHT
 from preprocessing.shapes import box
 
 CUBE = box((2.0, 2.0, 2.0)).mesh

@@ -64,7 +64,7 @@ class Decider:
             return Refused("missing", f"{entry.path} is not there")
         if not stat.S_ISREG(found.st_mode):
             return Refused("unreadable", f"{entry.path} is no regular file")
-        task = Task(entry.id, entry.path, self.eps_of.get(entry.path))
+        task = Task(entry.id, entry.path, self.eps_of.get(entry.path), part=entry.part)
         rows = [stage.ledger.known(entry.id) for stage in self.stages]
         known = [row for row in rows if row is not None]
         if self.again is None or entry.id in self.again or len(known) < len(rows):

@@ -19,15 +19,25 @@ KEPT = 180  # bytes that a shortened part keeps of its own
 ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 
 
+class Part(NamedTuple):
+    """Where an input lies inside a larger file, a shard, and the sha256 that the index tells."""
+
+    offset: int
+    size: int
+    sha256: str
+
+
 class Entry(NamedTuple):
     """One input: its id and the absolute path of its file (which may be missing).
 
-    refused: why nothing may be written under this id; empty for an id that is fine.
+    refused: why nothing may be written under this id; empty for an id that is fine. part: of the
+    file, where the input is not all of it.
     """
 
     id: str
     path: str
     refused: str = ""
+    part: Part | None = None
 
 
 class Found(NamedTuple):

@@ -26,84 +26,8 @@ import pyarrow.parquet as pq
 from preprocessing.console import UsageError
 from preprocessing.files import atomic_path
 from preprocessing.running.ids import readable
+from preprocessing.running.ledger_columns import PROOF, STAGES, WATERTIGHT, stage_of
 
-TEXT, WHOLE, REAL, TRUTH = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-ITEM: dict[str, pa.DataType] = {
-    "id": TEXT,
-    "path": TEXT,
-    "status": TEXT,
-    "reason": TEXT,
-    "seconds": REAL,
-    "peak_memory_mb": REAL,
-}
-# Beyond the design's columns: what tells a finished item from one that must be done again.
-PROOF: dict[str, pa.DataType] = {
-    "detail": TEXT,
-    "settings": TEXT,
-    "limit": REAL,
-    "companions": TEXT,
-    "node": TEXT,
-    "input_bytes": WHOLE,
-    "input_mtime_ns": WHOLE,
-    "output": TEXT,
-    "output_bytes": WHOLE,
-    "output_mtime_ns": WHOLE,
-    "output_sha256": TEXT,
-}
-WATERTIGHT = pa.schema(
-    ITEM
-    | {
-        "vertices": WHOLE,
-        "faces": WHOLE,
-        "components": WHOLE,
-        "watertight": TRUTH,
-        "edge_manifold": TRUTH,
-        "vertex_manifold": TRUTH,
-        "volume": REAL,
-        "euler": WHOLE,
-        "offset_rms": REAL,
-        "offset_max": REAL,
-        "eps": REAL,
-        "resolution": WHOLE,
-        "method": TEXT,
-        "scale": REAL,
-        "center_x": REAL,
-        "center_y": REAL,
-        "center_z": REAL,
-        "input_sha256": TEXT,
-        "version": TEXT,
-        "coincident": WHOLE,
-        "self_intersections": WHOLE,
-        "surface_rms": REAL,
-        "surface_max": REAL,
-        "lost": REAL,
-        "frame_ratio": REAL,
-        "dropped_faces": WHOLE,
-        "welded_vertices": WHOLE,
-        "weld_gap": REAL,
-    }
-    | PROOF
-)
-SAMPLES = pa.schema(
-    ITEM
-    | {
-        "salient_edges": WHOLE,
-        "salient_length": REAL,
-        "boundary_edges": WHOLE,
-        "nonmanifold_edges": WHOLE,
-        "level": WHOLE,
-        "coarse_points": WHOLE,
-        "sharp_points": WHOLE,
-        "near_points": WHOLE,
-        "space_points": WHOLE,
-        "angle": REAL,
-        "eps": REAL,
-        "seed": WHOLE,
-        "input_sha256": TEXT,
-        "version": TEXT,
-    }
-    | PROOF
-)
 PROOF_NAMES = tuple(
     name
     for name in ("path", "status", "reason", "version", "eps", "input_sha256", *PROOF)
@@ -147,15 +71,13 @@ def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
 
 
 def ledger_schema(folder: Path) -> pa.Schema:
-    """WATERTIGHT or SAMPLES, by what the folder's ledger holds."""
+    """The columns of a stage's ledger, by what the folder's holds."""
     if parquet_path(folder).exists():
-        return (
-            SAMPLES if "sharp_points" in pq.read_schema(parquet_path(folder)).names else WATERTIGHT
-        )
+        return STAGES[stage_of(pq.read_schema(parquet_path(folder)).names)]
     if journal_path(folder).exists():
         with open(journal_path(folder), "rb") as lines:
             first = parse(lines.readline()) or {}
-            return SAMPLES if first.get("stage") == "samples" else WATERTIGHT
+            return STAGES[first.get("stage", "watertight")]
     return WATERTIGHT
 
 
@@ -242,20 +164,20 @@ class Ledger:
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder, self.schema = folder, schema
-        self.mark = {"stage": "samples" if schema is SAMPLES else "watertight"}
+        stage = stage_of(schema.names)
+        self.mark = {"stage": stage}
         folder.mkdir(parents=True, exist_ok=True)
         self.lock = open(lock_path(folder), "w")  # noqa: SIM115 - held until close
         if not take(self.lock):
             self.lock.close()
             raise UsageError(f"another run is writing {folder}; wait for it or stop it")
         if parquet_path(folder).exists():
-            found = set(pq.read_schema(parquet_path(folder)).names)
-            other = WATERTIGHT if schema is SAMPLES else SAMPLES
-            if set(other.names) - set(schema.names) <= found:
+            other = stage_of(pq.read_schema(parquet_path(folder)).names)
+            if other != stage:
                 self.lock.close()
                 raise UsageError(
-                    f"{folder} holds the ledger of the other stage, which this would overwrite: "
-                    "give another folder as --out"
+                    f"{folder} holds the ledger of another stage ({other}), which this would "
+                    "overwrite: give another folder as --out"
                 )
         drop_torn_line(journal_path(folder))
         self.journal = open(journal_path(folder), "ab", buffering=0)  # noqa: SIM115 - until close

@@ -6,27 +6,25 @@ so that the folder holds one setting at any moment, also when the run is cut sho
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from preprocessing.console import UsageError
 from preprocessing.running.known_eps import require_one_eps, shown
 from preprocessing.running.recording import Recorder, Stage
 from preprocessing.running.run_settings import read_record
-from preprocessing.running.tasks import Plan
+from preprocessing.running.tasks import Work
 
 
 def claim(
-    recorder: Recorder, plan: Plan, eps_of: Mapping[str, float] | None, overwrite: bool
+    recorder: Recorder, work: Work, eps_of: Mapping[str, float] | None, overwrite: bool
 ) -> int:
-    """Make every stage's folder fit for the plan; the number of outputs that were removed.
+    """Make every output's folder fit for the work; the number of outputs that were removed.
 
     eps_of: of the inputs, for sampling alone. Raises UsageError where outputs of other settings
     stand in the way, or inputs of several offsets would meet in one folder.
     """
-    if plan.watertight is None:
-        require_one_eps(eps_of or {}, "the inputs were")
-    eps = next(iter((eps_of or {}).values()), None) if plan.watertight is None else None
+    require_one_eps(eps_of or {}, "the inputs were")
+    eps = next(iter((eps_of or {}).values()), None)
     strangers: list[tuple[Stage, list[str]]] = []
     for stage in recorder.stages:
         found = dict.fromkeys(stage.ledger.others("settings", stage.settings))
@@ -38,7 +36,7 @@ def claim(
         stage, names = strangers[0]
         raise UsageError(
             f"{stage.ledger.folder} holds {len(names)} outputs of other settings"
-            f"{differences(plan, eps)}: give another --out, or --overwrite to replace them all"
+            f"{differences(work, eps)}: give another --out, or --overwrite to replace them all"
         )
     for stage, names in strangers:
         for name in names:
@@ -46,13 +44,13 @@ def claim(
     return sum(len(names) for _, names in strangers)
 
 
-def differences(plan: Plan, eps: float | None) -> str:
+def differences(work: Work, eps: float | None) -> str:
     """Which settings differ from those of the folder's last run, where it left them."""
-    before = read_record(plan.out)
+    before = read_record(work.out)
     told = []
-    for name, now in (("watertight", plan.watertight), ("samples", plan.samples)):
+    for name, now in work.told.items():
         then: dict[str, Any] = before.get(name) or {}
-        for key, value in (asdict(now) if now else {}).items():
+        for key, value in (now or {}).items():
             if key in then and then[key] != value:
                 told.append(f"{key} {shown(then[key])}, not {shown(value)}")
     if not told and eps is not None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,14 +20,15 @@ from preprocessing.doctor import memory_limit
 from preprocessing.files import FULL, require_writable
 from preprocessing.running.deciding import Decider, Refused, Task, extremes_first
 from preprocessing.running.ids import Entry, readable
+from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
 from preprocessing.running.one_setting import claim
 from preprocessing.running.recording import Recorder, open_stages
-from preprocessing.running.run_settings import RunRecord
+from preprocessing.running.run_settings import RunRecord, plan_told, settings_key
 from preprocessing.running.runner import Item, run
 from preprocessing.running.stages import HEAVY
 from preprocessing.running.summary import Summary
 from preprocessing.running.system import available_cores
-from preprocessing.running.tasks import Plan
+from preprocessing.running.tasks import Output, Plan, Work
 from preprocessing.running.warming import Prepare, warm_kernels
 from preprocessing.settings import Limits, SettingsError
 
@@ -39,32 +41,63 @@ def run_plan(
     again: Collection[str] | None = (),
     eps_of: Mapping[str, float] | None = None,
 ) -> Summary:
-    """Carry out the plan for every entry, skipping what is done; a ledger row for every entry.
+    """Prepare every entry as `plan` says; otherwise as `run_work`, which has the arguments."""
+    require_fit(plan, limits.memory or default_memory(limits, len(entries)))
+    return run_work(entries, work_of(plan), limits, again=again, eps_of=eps_of)
+
+
+def work_of(plan: Plan) -> Work:
+    """The work that a plan of preparation is."""
+    outputs = []
+    if plan.watertight is not None:
+        key = settings_key(plan.watertight)
+        outputs.append(Output("watertight", plan.watertight_folder, WATERTIGHT, key))
+    if plan.samples is not None:
+        key = settings_key(plan.watertight, plan.samples)
+        outputs.append(Output("samples", plan.samples_folder, SAMPLES, key))
+    return Work(
+        out=plan.out,
+        outputs=tuple(outputs),
+        told=plan_told(plan),
+        function=Prepare(plan),
+        preload=HEAVY,
+        warm=partial(warm_kernels, plan),
+    )
+
+
+def run_work(
+    entries: Sequence[Entry],
+    work: Work,
+    limits: Limits,
+    *,
+    again: Collection[str] | None = (),
+    eps_of: Mapping[str, float] | None = None,
+) -> Summary:
+    """Carry out the work for every entry, skipping what is done; a ledger row for every entry.
 
     again: ids to do in any case, None for all. eps_of: eps by input path, for sampling alone.
-    Raises UsageError when the grid cannot fit, `out` cannot be written or holds outputs of other
+    Raises UsageError when `out` cannot be written or holds outputs of other
     settings, StopError when the disk is full and Interrupted on
     Ctrl-C; the latter two leave everything finished in place.
     """
-    summary = Summary(readable(str(plan.out)), len(entries))
+    summary = Summary(readable(str(work.out)), len(entries))
     started = time.monotonic()
     memory = limits.memory or default_memory(limits, len(entries))
-    require_fit(plan, memory)
     try:
-        require_writable(plan.out)
+        require_writable(work.out)
         with ExitStack() as stack:
-            stages = open_stages(stack, plan, len(entries))
+            stages = open_stages(stack, work.outputs, len(entries))
             limit_of = {"timeout": limits.timeout, "memory": memory}
-            progress = Progress(len(entries), "meshes", limits.quiet)
-            run_record = RunRecord(plan, limits, len(entries))
+            progress = Progress(len(entries), work.label, limits.quiet)
+            run_record = RunRecord(work.out, work.told, limits, len(entries))
             recorder = Recorder(
                 stages, version("dora-bench"), limit_of, summary, progress, run_record
             )
-            removed = claim(recorder, plan, eps_of, overwrite=again is None)
+            removed = claim(recorder, work, eps_of, overwrite=again is None)
             if removed and not limits.quiet:
                 print(f"removed {removed} outputs of other settings", file=sys.stderr)
             stack.enter_context(run_record.kept(summary.counts))
-            warm_kernels(plan, limits.quiet)
+            work.warm(limits.quiet)
             decider = Decider(
                 stages=stages,
                 version=recorder.version,
@@ -73,7 +106,7 @@ def run_plan(
                 eps_of=eps_of or {},
             )
             with progress:
-                carry_out(entries, plan, replace(limits, memory=memory), decider, recorder)
+                carry_out(entries, work, replace(limits, memory=memory), decider, recorder)
     except KeyboardInterrupt:
         finished = sum(summary.counts.values())
         raise Interrupted(
@@ -83,19 +116,19 @@ def run_plan(
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise disk_full(plan.out) from error
+        raise disk_full(work.out) from error
     summary.seconds = time.monotonic() - started
     return summary
 
 
 def carry_out(
-    entries: Sequence[Entry], plan: Plan, limits: Limits, decider: Decider, recorder: Recorder
+    entries: Sequence[Entry], work: Work, limits: Limits, decider: Decider, recorder: Recorder
 ) -> None:
     """Run what is left and record every outcome."""
     outcomes = run(
-        Prepare(plan),
+        work.function,
         left(entries, decider, recorder),
-        preload=HEAVY,
+        preload=work.preload,
         **limits.for_runner(),
     )
     try:

@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from preprocessing.console import Progress
 from preprocessing.files import FULL
 from preprocessing.mesh_errors import MeshError
 from preprocessing.running.ids import Entry, former_ids, readable
-from preprocessing.running.ledger import REMOVED, SAMPLES, WATERTIGHT, Ledger
+from preprocessing.running.ledger import REMOVED, Ledger
 from preprocessing.running.proof import input_facts, measure, output_paths
-from preprocessing.running.run_settings import RunRecord, settings_key
+from preprocessing.running.run_settings import RunRecord
 from preprocessing.running.runner import Outcome
 from preprocessing.running.summary import Summary
-from preprocessing.running.tasks import Plan
+from preprocessing.running.tasks import Output
 
 STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
 FOLD_ON_INTERRUPT = 50_000  # rows; more take too long for somebody who pressed Ctrl-C
@@ -34,21 +34,14 @@ class Stage:
     settings: str
 
 
-def open_stages(stack: ExitStack, plan: Plan, entries: int) -> list[Stage]:
-    """Lock and read the ledger of each stage, and remove what a killed run left half-written."""
-    wanted = []
-    if plan.watertight is not None:
-        key = settings_key(plan.watertight)
-        wanted.append(("watertight", plan.watertight_folder, WATERTIGHT, key))
-    if plan.samples is not None:
-        key = settings_key(plan.watertight, plan.samples)
-        wanted.append(("samples", plan.samples_folder, SAMPLES, key))
+def open_stages(stack: ExitStack, outputs: Iterable[Output], entries: int) -> list[Stage]:
+    """Lock and read the ledger of each output, and remove what a killed run left half-written."""
     stages = []
-    for name, folder, schema, key in wanted:
-        ledger = Ledger(folder, schema)
+    for output in outputs:
+        ledger = Ledger(output.folder, output.columns)
         stack.push(closing(ledger, entries))
-        remove_stale(folder)
-        stages.append(Stage(name, ledger, key))
+        remove_stale(output.folder)
+        stages.append(Stage(output.key, ledger, output.settings))
     return stages
 
 

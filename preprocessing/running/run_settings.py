@@ -11,11 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from preprocessing.console import UsageError
 from preprocessing.files import atomic_write
 from preprocessing.running.tasks import Plan
 from preprocessing.settings import Limits, SampleSettings, WatertightSettings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 EVERY = 5.0  # seconds between two notes of the progress
 
@@ -25,7 +29,15 @@ def run_path(out: Path) -> Path:
     return out / "run.json"
 
 
-def settings_key(*settings: WatertightSettings | SampleSettings | None) -> str:
+def plan_told(plan: Plan) -> dict[str, Any]:
+    """The settings of a plan's stages, as run.json keeps them."""
+    return {
+        "watertight": asdict(plan.watertight) if plan.watertight else None,
+        "samples": asdict(plan.samples) if plan.samples else None,
+    }
+
+
+def settings_key(*settings: "DataclassInstance | None") -> str:
     """A short fingerprint of everything that decides an output's bytes besides its input."""
     text = json.dumps([asdict(one) if one else None for one in settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -34,15 +46,11 @@ def settings_key(*settings: WatertightSettings | SampleSettings | None) -> str:
 class RunRecord:
     """Writes run.json: at the start, every few seconds, and when the run ends."""
 
-    def __init__(self, plan: Plan, limits: Limits, total: int) -> None:
-        self.out, self.total, self.noted = plan.out, total, 0.0
+    def __init__(self, out: Path, told: Mapping[str, Any], limits: Limits, total: int) -> None:
+        """told: the settings of the outputs, by name."""
+        self.out, self.total, self.noted = out, total, 0.0
         self.started = time.time()
-        self.settings = {
-            "watertight": asdict(plan.watertight) if plan.watertight else None,
-            "samples": asdict(plan.samples) if plan.samples else None,
-            "limits": asdict(limits),
-            "version": version("dora-bench"),
-        }
+        self.settings = {**told, "limits": asdict(limits), "version": version("dora-bench")}
 
     def note(self, counts: Mapping[str, int], state: str = "running") -> None:
         """Write now: how many items ended how. state: running, finished or stopped."""
@@ -82,8 +90,13 @@ def read_record(out: Path) -> dict[str, Any]:
 
 
 def recall(out: Path) -> tuple[Plan, Limits]:
-    """The plan and limits of a folder's last run. Raises FileNotFoundError."""
+    """The plan and limits of a folder's last run. Raises FileNotFoundError, and UsageError for a
+    folder that another command wrote."""
     told = json.loads(run_path(out).read_text())
+    if "samples" not in told:
+        raise UsageError(
+            f"{out} was not written by dora-prep: give the command that wrote it again"
+        )
     watertight, samples = told["watertight"], told["samples"]
     plan = Plan(
         out=out,

@@ -1,9 +1,18 @@
-"""What travels to the child that does the work: the plan of a run, and the task of one input."""
+"""What a run is made of: its work, the plan of preparation, and the task of one input.
 
+Plan and task travel to the child that does the work.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from preprocessing.running.ids import Part
 from preprocessing.settings import SampleSettings, WatertightSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +53,36 @@ class Task:
     path: str
     eps: float | None = None  # of the input, where it is known to be an offset surface
     done: Done | None = None
+    part: Part | None = None  # of the file, where the input is not all of it
+
+
+@dataclass(frozen=True)
+class Output:
+    """One kind of file that a run writes, with a ledger of its own.
+
+    key: of its columns in what the child returns. columns: of the ledger. settings: a fingerprint
+    of all that decides the bytes besides the input.
+    """
+
+    key: str
+    folder: Path
+    columns: "pa.Schema"
+    settings: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done with every entry of a run, whatever it is.
+
+    told: the settings by name, as run.json keeps them. function: called with each Task in a child,
+    returns the ledger's columns by `Output.key`, and `input` and `unchanged` (see stages.prepare).
+    preload: modules the fork server loads for it. warm: called once before, with `quiet`.
+    """
+
+    out: Path
+    outputs: tuple[Output, ...]
+    told: Mapping[str, Any]
+    function: Callable[[Task], dict[str, Any]]
+    preload: tuple[str, ...]
+    warm: Callable[[bool], None]
+    label: str = "meshes"

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocessing.console import UsageError
-from preprocessing.running.ledger import SAMPLES, WATERTIGHT, Ledger, journal_path, read_ledger
+from preprocessing.running.ledger import Ledger, journal_path, read_ledger
+from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
 
 DESIGN = (
     "id, path, status, reason, seconds, peak_memory_mb, vertices, faces, components, watertight, "

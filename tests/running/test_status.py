@@ -8,11 +8,11 @@ from pathlib import Path
 
 from small_runs import run_watertight, write_box
 
-from preprocessing.running.ledger import WATERTIGHT, Ledger, is_locked, read_ledger
+from preprocessing.running.ledger import Ledger, is_locked, read_ledger
+from preprocessing.running.ledger_columns import WATERTIGHT
 from preprocessing.running.run_settings import RunRecord, read_record
 from preprocessing.running.status import run_status, status_text
-from preprocessing.running.tasks import Plan
-from preprocessing.settings import Limits, WatertightSettings
+from preprocessing.settings import Limits
 
 
 def test_a_run_that_ended_is_told_as_it_was(tmp_path: Path) -> None:
@@ -39,9 +39,8 @@ def test_a_run_that_ended_is_told_as_it_was(tmp_path: Path) -> None:
 
 def test_a_run_under_way_and_one_that_was_killed(tmp_path: Path) -> None:
     """Rows count while the journal alone has them; a lock tells the living from the dead."""
-    plan = Plan(out=tmp_path, watertight=WatertightSettings(eps=2 / 64), samples=None)
     ledger = Ledger(tmp_path, WATERTIGHT)
-    record = RunRecord(plan, Limits(), total=10)
+    record = RunRecord(tmp_path, {}, Limits(), total=10)
     record.started -= 60
     for i in range(3):
         row = {"id": str(i), "path": "p", "status": "ok", "seconds": float(i), "node": "here"}
@@ -83,8 +82,7 @@ def test_looking_does_not_disturb_a_run_that_starts(tmp_path: Path) -> None:
 
 
 def test_the_progress_is_noted_at_most_every_few_seconds(tmp_path: Path, monkeypatch) -> None:
-    plan = Plan(out=tmp_path, watertight=None, samples=None)
-    record = RunRecord(plan, Limits(), total=2)
+    record = RunRecord(tmp_path, {}, Limits(), total=2)
     record.note({})
     record.note_sometimes({"ok": 1})
     assert read_record(tmp_path)["progress"]["counts"] == {}
