@@ -314,7 +314,7 @@ def losses(
     sdf = torch.cat([batch.near, batch.sharp_near], dim=1)[..., 3]
     cut = config.model.truncation
     if config.model.output == "tsdf":
-        error = (logits - (sdf / cut).clamp(-1.0, 1.0)).square()
+        error = tsdf_error(logits, (sdf / cut).clamp(-1.0, 1.0))
     else:
         target = (sdf >= 0).float()
         error = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -327,6 +327,11 @@ def losses(
         "kl": posterior.kl().mean(),
         "iou": (inside & truth).sum() / union,
     }
+
+
+def tsdf_error(logits: Tensor, target: Tensor) -> Tensor:
+    """The error of each value under tsdf: squared, as published."""
+    return (logits - target).square()
 
 
 def progress_share(settings: TrainConfig, state: State, accelerator: Accelerator) -> float:

@@ -1,6 +1,7 @@
 """What the start that keeps place is worth: variants of it, trained and measured on unseen shapes.
 
-Each --variant is one run of `tiny` (1,024 + 1,024 points, 64 to 512 tokens) on the same samples:
+And what else was said to help. Each --variant is one run of `tiny` (1,024 + 1,024 points, 64 to
+512 tokens) on the same samples:
 
     python -m benchmarks.boxed.starts --data DIR --out RUNS --seed 1 --variant place
 
@@ -10,12 +11,21 @@ Each --variant is one run of `tiny` (1,024 + 1,024 points, 64 to 512 tokens) on 
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
 
 from benchmarks.boxed import figures
 from vae import start
 from vae.config import VAEConfig, override, preset
-from vae.train import train
+from vae.model import DoraVAE
+
+training = import_module("vae.train")  # `vae.train` is the function
 
 SETTINGS = [
     "eps=2/128,2/256",
@@ -29,7 +39,7 @@ SETTINGS = [
     "token_weights=1,1,1,1",
     "keep_last=1",
 ]
-# Name -> settings; the last three leave a part of the start out, which no setting does.
+# Name -> settings; what no setting does is in CHANGES.
 VARIANTS: dict[str, list[str]] = {
     "place": [],
     "gaussian": ["start=gaussian"],
@@ -42,6 +52,41 @@ VARIANTS: dict[str, list[str]] = {
     "equal-heads": [],
     "random-attention": [],
     "random-bottleneck": [],
+    "zero-output": [],
+    "near-weighted-l1": [],
+    "no-kl": ["kl_weight=0"],
+    "no-mean-share": ["mean_share=0"],
+    "half-rate": ["lr=5e-4"],
+    "twice-rate": ["lr=2e-3"],
+    "batch-16": ["batch=16", "steps=250"],
+    "batch-2": ["batch=2", "steps=2000"],
+}
+
+
+def nothing(*_: object) -> None:
+    """A part of the start that is left out: the weights stay random."""
+
+
+def place_start_silent(model: DoraVAE, *arguments: float) -> None:
+    """The start, and an output layer that says zero everywhere."""
+    start.place_start(model, *arguments)  # type: ignore[arg-type]
+    with torch.no_grad():
+        model.decoder.output_proj.weight.zero_()
+
+
+def near_weighted(logits: Tensor, target: Tensor) -> Tensor:
+    """Squared plus absolute error, doubled where the distance is not cut off."""
+    apart = logits - target
+    return (apart.square() + apart.abs()) * (1 + (target.abs() < 1))
+
+
+# Name -> (module, name there, what stands in its place while training).
+CHANGES: dict[str, tuple[ModuleType, str, Callable[..., object]]] = {
+    "equal-heads": (start, "head_octaves", lambda most, heads, head: most),
+    "random-attention": (start, "attend_near", nothing),
+    "random-bottleneck": (start, "pass_through", nothing),
+    "zero-output": (training, "place_start", place_start_silent),
+    "near-weighted-l1": (training, "tsdf_error", near_weighted),
 }
 
 
@@ -57,8 +102,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24, help="held-out scenes")
     options = parser.parse_args()
     for name in options.variant:
-        config = override(preset("tiny"), [*SETTINGS, *VARIANTS[name]])
-        config = override(config, [f"steps={options.steps}", f"seed={options.seed}"])
+        given = [f"steps={options.steps}", f"seed={options.seed}"]
+        config = override(preset("tiny"), [*SETTINGS, *given, *VARIANTS[name]])
         run = options.out / f"{name}-{options.seed}"
         with_start(name, config, options.data, run, options.device)
     if options.measure:
@@ -72,24 +117,8 @@ def main() -> None:
 
 def with_start(name: str, config: VAEConfig, data: Path, run: Path, device: str) -> None:
     """Train one variant."""
-    left_out: dict[str, dict[str, Callable[..., object]]] = {
-        "equal-heads": {"head_octaves": lambda most, heads, head: most},
-        "random-attention": {"attend_near": nothing},
-        "random-bottleneck": {"pass_through": nothing},
-    }
-    changed = left_out.get(name, {})
-    before = {key: getattr(start, key) for key in changed}
-    for key, value in changed.items():
-        setattr(start, key, value)
-    try:
-        train(config, data, run, device=device, quiet=True)
-    finally:
-        for key, value in before.items():
-            setattr(start, key, value)
-
-
-def nothing(*_: object) -> None:
-    """A part of the start that is left out: the weights stay random."""
+    with patch.object(*CHANGES[name]) if name in CHANGES else nullcontext():
+        training.train(config, data, run, device=device, quiet=True)
 
 
 if __name__ == "__main__":
