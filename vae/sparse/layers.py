@@ -7,12 +7,32 @@ from torch import Tensor, nn
 
 from vae.sparse.grid import Grid
 
+GATHERED = 2**28  # floats of neighbours in memory at a time, 1 GB
 
-def gathered(x: Tensor, rows: Tensor) -> Tensor:
-    """x (N,C) at rows (M,K), zeros where a row is N: (M, K * C)."""
-    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])
-    picked = padded.index_select(0, rows.reshape(-1))
-    return picked.reshape(len(rows), rows.shape[1] * x.shape[1])
+
+def padded(x: Tensor) -> Tensor:
+    """x (N,C) and a row of zeros, where a row index of N points."""
+    return torch.cat([x, x.new_zeros(1, x.shape[1])])
+
+
+def gathered(filled: Tensor, rows: Tensor) -> Tensor:
+    """`padded` x (N + 1,C) at rows (M,K): (M, K * C)."""
+    picked = filled.index_select(0, rows.reshape(-1))
+    return picked.reshape(len(rows), rows.shape[1] * filled.shape[1])
+
+
+def pieces(rows: Tensor, channels: int) -> list[slice]:
+    """Parts of rows (M,K) of which at most GATHERED floats are gathered at a time."""
+    step = max(1, GATHERED // (rows.shape[1] * channels))
+    return [slice(at, at + step) for at in range(0, len(rows), step)]
+
+
+def convolved(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """x (N,C) at rows (M,K), times weight (K * C, D): (M,D)."""
+    out, filled = x.new_empty(len(rows), weight.shape[1]), padded(x)
+    for part in pieces(rows, x.shape[1]):
+        torch.mm(gathered(filled, rows[part]), weight, out=out[part])
+    return out
 
 
 class Submanifold(torch.autograd.Function):
@@ -25,15 +45,17 @@ class Submanifold(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, neighbours: Tensor) -> Tensor:
         """x (N,C), weight (27,C,D), neighbours (N,27) -> (N,D)."""
         ctx.save_for_backward(x, weight, neighbours)
-        return gathered(x, neighbours) @ weight.flatten(0, 1)
+        return convolved(x, neighbours, weight.flatten(0, 1))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight, neighbours = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         back = weight.transpose(1, 2).flatten(0, 1)
-        of_x = gathered(gradient, neighbours.flip(1)) @ back
-        of_weight = gathered(x, neighbours).T @ gradient
+        of_x = convolved(gradient, neighbours.flip(1), back)
+        of_weight, filled = torch.zeros_like(weight.flatten(0, 1)), padded(x)
+        for part in pieces(neighbours, x.shape[1]):
+            of_weight += gathered(filled, neighbours[part]).T @ gradient[part]
         return of_x, of_weight.view_as(weight), None
 
 

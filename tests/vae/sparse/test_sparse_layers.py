@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from vae.sparse import layers
 from vae.sparse.grid import Grid
 from vae.sparse.layers import GridNorm, SparseConv, max_pool
 
@@ -31,9 +32,13 @@ def taken(volume: torch.Tensor, grid: Grid) -> torch.Tensor:
     return volume.permute(0, 2, 3, 4, 1)[(grid.items, *grid.coords.unbind(1))]
 
 
+@pytest.mark.parametrize("pieces", [1, 9])
 @pytest.mark.parametrize("share", [0.02, 0.3, 1.0])
-def test_submanifold_convolution_is_dense_convolution_where_voxels_are(share: float) -> None:
+def test_submanifold_convolution_is_dense_convolution_where_voxels_are(
+    share: float, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     grid = random_grid(share=share)
+    monkeypatch.setattr(layers, "GATHERED", len(grid) * 27 * 5 // pieces)
     torch.manual_seed(0)
     layer = SparseConv(5, 7)
     ours = torch.randn(len(grid), 5, requires_grad=True)
