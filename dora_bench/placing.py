@@ -33,14 +33,10 @@ SIZES = 4.0  # times larger or smaller than the truth is never a reconstruction 
 
 def rotations() -> list[np.ndarray]:
     """The 24 rotations that take axes to axes, int8 (3,3), the identity first."""
-    found = []
-    for order in itertools.permutations(range(3)):
-        for signs in itertools.product((1, -1), repeat=3):
-            matrix = np.zeros((3, 3), np.int8)
-            matrix[range(3), order] = signs
-            if np.linalg.det(matrix) > 0:
-                found.append(matrix)
-    return found
+    axes, signs = itertools.permutations(np.eye(3, dtype=np.int8)), (1, -1)
+    signed = itertools.product(axes, itertools.product(signs, repeat=3))
+    matrices = [np.array(rows) * np.array(turns, np.int8)[:, None] for rows, turns in signed]
+    return [matrix for matrix in matrices if np.linalg.det(matrix) > 0]
 
 
 @dataclass(frozen=True)
@@ -70,14 +66,9 @@ class Placement:
 
     def record(self) -> dict[str, float | str]:
         """The columns of a result that say what was done."""
-        x, y, z = map(float, self.shift)
-        return {
-            "align_axes": self.axes,
-            "align_scale": self.scale,
-            "align_shift_x": x,
-            "align_shift_y": y,
-            "align_shift_z": z,
-        }
+        moved = zip("xyz", map(float, self.shift), strict=True)
+        shift = {f"align_shift_{axis}": by for axis, by in moved}
+        return {"align_axes": self.axes, "align_scale": self.scale, **shift}
 
 
 @dataclass(frozen=True)

@@ -350,10 +350,7 @@ def true_edge_scores(one: Surface, other: Surface) -> dict[str, float]:
         return {"true_edge_distance": 0.0, "true_edge_angle": 0.0}
     distance, normals = to_surface(one.edge_points, other, one.sides)
     angle = angle_to_nearer_face(normals, one.sides)
-    return {
-        "true_edge_distance": float(distance.mean()),
-        "true_edge_angle": float(angle.mean()),
-    }
+    return {"true_edge_distance": float(distance.mean()), "true_edge_angle": float(angle.mean())}
 
 
 def iou(truth: Truth, other: Surface) -> float:

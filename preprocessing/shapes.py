@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from preprocessing import seeds
+from preprocessing.formats.scenes.placing import of_quaternion
 from preprocessing.mesh import Mesh
 from preprocessing.shape_builders import (
     Patches,
@@ -28,13 +29,7 @@ Pose = np.ndarray | None
 def random_rotation(generator: np.random.Generator) -> np.ndarray:
     """A uniformly random rotation matrix (3,3) (Shoemake 1992, from a unit quaternion)."""
     w, x, y, z = (q := generator.normal(size=4)) / np.linalg.norm(q)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return of_quaternion(x, y, z, w)
 
 
 def circle(radius: float, segments: int, start: float = 0.0, stop: float = 360.0) -> np.ndarray:

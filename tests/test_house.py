@@ -95,7 +95,7 @@ def test_few_parameters() -> None:
 
 
 def test_functions_are_short() -> None:
-    """Half of them within ten lines, docstring included, and 95 of 100 under forty."""
+    """Half of them under ten lines, docstring included, and 95 of 100 under forty."""
     lines = sorted(
         (node.end_lineno or 0) - node.lineno + 1
         for package in ("preprocessing", "vae", "dora_bench")
@@ -103,7 +103,7 @@ def test_functions_are_short() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
-    assert lines[len(lines) // 2] <= 10
+    assert lines[len(lines) // 2] < 10
     assert lines[len(lines) * 95 // 100] < 40
 
 

@@ -7,6 +7,7 @@ import base64
 import binascii
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,20 @@ from preprocessing.mesh_errors import MeshError
 
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+EXTENSIONS = (
+    "EXT_mesh_gpu_instancing",
+    "EXT_meshopt_compression",
+    "KHR_draco_mesh_compression",
+    "KHR_mesh_quantization",
+    "KHR_meshopt_compression",  # refused with its way out, where a view is so packed
+    "KHR_node_visibility",
+)
+HARMLESS = re.compile(
+    "material|texture|image|light|shad|techniques|animation|articulation|audio|camera|xmp|meta|"
+    "feature|outline|physics|interactiv|variant|VRM|MOZ_|OMI_|RTC",
+    re.IGNORECASE,
+)
+"""Words in the names of extensions that leave a mesh its triangles."""
 MOST_ZEROS = 1 << 24
 """Rows of an accessor that no bytes stand behind: it is cheap to ask for many."""
 
@@ -46,6 +61,17 @@ def member(holder: dict, name: str) -> Any:
     return holder[name]
 
 
+def check_is_read(document: dict) -> None:
+    """Raise MeshError(unsupported-format) for other versions, and for extensions that a file needs
+    and nobody here knows: they may hold or move geometry."""
+    asset = document["asset"]
+    if not str(asset.get("version")).startswith("2") or asset.get("minVersion", "2.0") != "2.0":
+        raise MeshError("unsupported-format", "only glTF version 2 is read")
+    for name in document.get("extensionsRequired", []):
+        if name not in EXTENSIONS and HARMLESS.search(name) is None:
+            raise MeshError("unsupported-format", f"the glTF needs {name}; export it without")
+
+
 class GltfData:
     """One glTF file: `json`, and typed access to what it refers to."""
 
@@ -56,8 +82,8 @@ class GltfData:
             raise MeshError("unreadable", f"the glTF's JSON: {error}") from None
         if not isinstance(document, dict) or not isinstance(document.get("asset"), dict):
             raise MeshError("unreadable", "the JSON is not a glTF object with an asset")
-        if not str(document["asset"].get("version", "")).startswith("2"):
-            raise MeshError("unsupported-format", "only glTF version 2 is read")
+        with within("glTF"):
+            check_is_read(document)
         self.json, self.binary, self.folder = document, binary, folder
         self.buffers: dict[int, bytes] = {}
         self.views: dict[int, bytes] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.formats.gltf_data import GltfData, member, within
+from preprocessing.formats.scenes.placing import of_quaternion
 from preprocessing.mesh_errors import MeshError
 
 
@@ -81,6 +82,8 @@ class Nodes:
             if index in seen:
                 raise MeshError("unreadable", f"node {index} has two parents or is its own")
             seen.add(index)
+            if not node.get("extensions", {}).get("KHR_node_visibility", {}).get("visible", True):
+                continue
             transform = self.world(index)
             if "mesh" in node:
                 with within(f"node {index}"), np.errstate(all="ignore"):
@@ -121,11 +124,8 @@ def local_transform(node: dict) -> np.ndarray:
     length = np.sqrt(x * x + y * y + z * z + w * w)
     if length > 0:
         x, y, z, w = x / length, y / length, z / length, w / length
-    matrix[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), np.float64).reshape(3)
-    matrix[:3, 3] = node.get("translation", (0, 0, 0))
+    matrix[:3, :3] = of_quaternion(x, y, z, w) * np.array(
+        node.get("scale", (1, 1, 1)), np.float64
+    ).reshape(3)
+    matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64).reshape(3)
     return matrix

@@ -70,5 +70,24 @@ def blend(
         blended += weights[:, column, None, None] * matrices[joints[:, column]]
     with np.errstate(all="ignore"):  # the caller names what is not finite
         places = np.einsum("vij,vj->vi", blended[:, :3, :3], vertices) + blended[:, :3, 3]
-        mirrored = np.linalg.det(blended[:, :3, :3])[faces].sum(axis=1) < 0
-    return places, np.where(mirrored[:, None], faces[:, ::-1], faces)
+        mirrored = np.linalg.det(blended[:, :3, :3])[faces].sum(axis=1)
+    turned = of_parts(vertices, faces, mirrored) < 0
+    return places, np.where(turned[:, None], faces[:, ::-1], faces)
+
+
+def of_parts(vertices: np.ndarray, faces: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each face (F,3) the sum of `values` (F,) over the part that it belongs to.
+
+    A part is joined by places: to turn a few faces of one would tear what faces outward.
+    """
+    if (values >= 0).all() or (values < 0).all():
+        return values
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    place = np.unique(vertices, axis=0, return_inverse=True)[1].ravel()
+    a, b, c = place[faces].T
+    links = np.concatenate([a, b]), np.concatenate([b, c])
+    graph = coo_matrix((np.ones(2 * len(faces), np.int8), links), (place.max() + 1,) * 2)
+    part = connected_components(graph, directed=False)[1][a]
+    return np.bincount(part, values)[part]

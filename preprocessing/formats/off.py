@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from preprocessing.formats.polygons import triangulate
-from preprocessing.formats.text import plain_text
+from preprocessing.formats.text import plain_text, refuse_underscores
 from preprocessing.mesh_errors import MeshError
 
 HEADER = re.compile(rb"(?:ST)?C?N?4?n?OFF(?![A-Za-z_])", re.IGNORECASE)
@@ -28,6 +28,7 @@ def read_off(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     if not rows:
         raise MeshError("empty", "the file has no content")
     plain, rows = without_keyword(rows)
+    refuse_underscores((word for row in rows for word in row), "a line")
     vertex_count, face_count, rows = counted(rows)
     body = by_lines(rows, vertex_count, face_count)
     if body is None and plain:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from preprocessing.formats.polygons import triangulate
-from preprocessing.formats.text import plain_text
+from preprocessing.formats.text import plain_text, refuse_underscores
 from preprocessing.mesh_errors import MeshError
 
 TYPES = {
@@ -137,7 +137,10 @@ def declare(elements: list[Element], words: list[str]) -> None:
         raise ValueError
     elements[-1].scalars[name] = TYPES[words[3] if words[1] == "list" else words[1]]
     if words[1] == "list":
-        elements[-1].lists[name] = TYPES[words[2]]
+        length = TYPES[words[2]]
+        if length.startswith("f"):
+            raise ValueError
+        elements[-1].lists[name] = length
 
 
 def binary_columns(element: Element, data: bytes, order: str) -> tuple[Columns, bytes]:
@@ -228,6 +231,7 @@ def ascii_columns(element: Element, data: bytes, _: str = "") -> tuple[Columns, 
     rest = lines[element.count] if len(lines) > element.count else b""
     values: dict[str, list[float]] = {name: [] for name in element.scalars}
     counts: dict[str, list[int]] = {name: [] for name in element.lists}
+    refuse_underscores(lines[: element.count], f"a row of {element.name}")
     try:
         for line in lines[: element.count]:
             words, at = line.split(), 0
@@ -243,6 +247,9 @@ def ascii_columns(element: Element, data: bytes, _: str = "") -> tuple[Columns, 
                     raise MeshError("truncated", f"a row of {element.name} is too short")
                 column.extend(map(float, words[at : at + count]))
                 at += count
+            if at < len(words):
+                what = f"a row of {element.name} holds {len(words)} values of {at}"
+                raise MeshError("unreadable", what)
     except (ValueError, IndexError) as error:
         if isinstance(error, MeshError):
             raise

@@ -12,6 +12,9 @@ import numpy as np
 FLAT = 1e-14
 """Twice the area up to which three points are in line: what projecting to the plane may add."""
 
+SPIKE = 2.0
+"""The quality of a spike without area: over that of any ear, so that none is cut across it."""
+
 CLOSED, OPEN, ANY = 0, 1, 2
 """Which points forbid an ear: all in the closed triangle, those strictly inside, none."""
 
@@ -39,6 +42,20 @@ def in_cone(points, before, at, after, seen):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def is_spike(points, before, after, b):  # type: ignore[no-untyped-def]
+    """Whether the outline goes to corner b and comes back the same way, outside the polygon."""
+    a, c, beyond = before[b], after[b], b
+    if not same(points, a, c) or same(points, a, b):
+        return False
+    # Its foot is where the ways out and back part.
+    while before[a] != after[c] and before[a] != c and same(points, before[a], after[c]):
+        a, c, beyond = before[a], after[c], a
+    if before[a] == after[c] or before[a] == c:
+        return True
+    return not in_cone(points, before[a], a, after[c], beyond)
+
+
+@numba.njit(cache=True)
 def ear_quality(points, before, after, b, forbid):  # type: ignore[no-untyped-def]
     """How well shaped the ear at corner b is (its height over its longest side); 0 if none.
 
@@ -47,7 +64,7 @@ def ear_quality(points, before, after, b, forbid):  # type: ignore[no-untyped-de
     a, c = before[b], after[b]
     area = turn(points, a, b, c)
     if area <= FLAT:
-        return 0.0, 1
+        return SPIKE if is_spike(points, before, after, b) else 0.0, 1
     looked = 1
     if forbid != ANY:
         # Where the polygon touches itself, an edge may end in the place that is looked at.

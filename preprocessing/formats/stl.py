@@ -8,8 +8,9 @@ import re
 
 import numpy as np
 
-from preprocessing.formats.text import plain_text
+from preprocessing.formats.text import plain_text, refuse_underscores
 from preprocessing.mesh_errors import MeshError
+from preprocessing.mesh_joining import closed_by_index, join_positions
 
 RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 HEADER = 84
@@ -26,14 +27,21 @@ def read_stl(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     declared = int.from_bytes(data[80:HEADER], "little") if len(data) >= HEADER else -1
     exact = declared >= 0 and len(data) == HEADER + declared * RECORD.itemsize
     text = data if exact else plain_text(data)
-    corners = ascii_corners(text) if not exact and is_text(text) else binary_corners(data, declared)
+    fits = 0 <= declared <= (len(data) - HEADER) // RECORD.itemsize
+    as_text = not exact and is_text(text, fits)
+    corners = ascii_corners(text) if as_text else binary_corners(data, declared)
     return corners, np.arange(len(corners)).reshape(-1, 3)
 
 
-def is_text(data: bytes) -> bool:
-    """Whether an STL is text: no zero byte, which each record of a binary one has."""
+def is_text(data: bytes, fits: bool) -> bool:
+    """Whether an STL is text: no zero byte at its start, which each record of a binary one has.
+
+    `fits`: there is room for what a binary one announces. Where not, the start does not matter.
+    """
     start = data[:1024].lower()
-    return b"\0" not in start and (start.lstrip().startswith(b"solid") or b"facet" in start)
+    if b"\0" not in start and (start.lstrip().startswith(b"solid") or b"facet" in start):
+        return True
+    return not fits and re.search(rb"\bend\s*loop\b", data, re.IGNORECASE) is not None
 
 
 def binary_corners(data: bytes, declared: int) -> np.ndarray:
@@ -41,6 +49,8 @@ def binary_corners(data: bytes, declared: int) -> np.ndarray:
     if declared < 0:
         raise MeshError("truncated", f"{len(data)} bytes; a binary STL starts with {HEADER}")
     held = (len(data) - HEADER) // RECORD.itemsize
+    if declared > held and b"\0" not in data[:1024]:
+        raise MeshError("unreadable", "neither text with facets nor a binary STL")
     if declared > held:
         raise MeshError("truncated", f"{declared} facets announced, {held} in the file")
     if declared < held:
@@ -56,8 +66,10 @@ def ascii_corners(data: bytes) -> np.ndarray:
     named = re.compile(rb"^[ \t]*(?:end[ \t]*)?solid\b.*$", re.MULTILINE)
     lines = re.sub(rb"\r\n?", b"\n", data.lower())
     body = re.sub(rb"\bend\s+facet\b", b"endfacet", named.sub(b"", lines))
+    marks = named.findall(lines)
     if b"facet" not in body:  # all in one line: a name ends where the first facet starts
         body = re.sub(rb"\bsolid\b.*?(?=\bfacet\b|$)", b"", lines, flags=re.DOTALL)
+        marks = re.findall(rb"\b(?:end\s*)?solid\b", lines)
     *loops, rest = re.split(rb"\bend\s*loop\b", body)
     if re.search(rb"\bvertex\b", rest):
         raise MeshError("truncated", "the file ends inside a facet")
@@ -68,13 +80,17 @@ def ascii_corners(data: bytes) -> np.ndarray:
     for number, corners in enumerate(words):
         if len(corners) != 3:
             raise MeshError("unreadable", f"facet {number} has {len(corners)} vertices, not 3")
+    refuse_underscores((corner for corners in words for corner in corners), "a vertex line")
     numbers = [corner.split() for corners in words for corner in corners]
     try:
-        return np.array(
-            [[float(x), float(y), float(z)] for x, y, z in numbers], np.float64
-        ).reshape(-1, 3)
+        places = np.array([[float(x), float(y), float(z)] for x, y, z in numbers], np.float64)
     except ValueError as error:
         raise MeshError("unreadable", f"a vertex line is not three numbers: {error}") from None
+    # A cut between two facets leaves no other trace than a solid that does not end, and is open.
+    unended = bool(marks) and not marks[-1].lstrip().startswith(b"end")
+    if unended and not closed_by_index(join_positions(places.reshape(-1, 3))[1].reshape(-1, 3)):
+        raise MeshError("truncated", "the file ends before its `endsolid`")
+    return places.reshape(-1, 3)
 
 
 def write_stl(vertices: np.ndarray, faces: np.ndarray) -> bytes:

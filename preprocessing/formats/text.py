@@ -1,6 +1,7 @@
 """The text of a file as plain bytes: byte order marks and UTF-16 undone."""
 
 import codecs
+from collections.abc import Iterable
 
 from preprocessing.mesh_errors import MeshError
 
@@ -34,3 +35,11 @@ def plain_text(data: bytes) -> bytes:
     except UnicodeError as error:
         what = f"not {encoding.upper()} as its start says: {error}"
         raise MeshError("unreadable", what) from None
+
+
+def refuse_underscores(texts: Iterable[bytes], what: str) -> None:
+    """Raise MeshError(unreadable) for a `_` among numbers: Python alone reads 1_5, and as 15."""
+    found = next((text for text in texts if b"_" in text), None)
+    if found is not None:
+        word = next(word for word in found.split() if b"_" in word)
+        raise MeshError("unreadable", f"{what}: {word[:40].decode('latin-1')!r} is no number")

@@ -59,7 +59,6 @@ def retry_items(folder: Path, rows: list[dict[str, Any]], quiet: bool) -> Summar
         raise UsageError(f"{folder} has no run.json; retry in the folder that was given as --out")
     plan, limits = recall(folder)
     entries = [Entry(row["id"], original(row["path"])) for row in rows if row["status"] != "ok"]
-    again = {entry.id for entry in entries}
-    limits = replace(limits, quiet=quiet)
     eps_of = known_eps(entries) if plan.watertight is None else None
-    return run_plan(entries, plan, limits, again=again, eps_of=eps_of)
+    again = {entry.id for entry in entries}
+    return run_plan(entries, plan, replace(limits, quiet=quiet), again=again, eps_of=eps_of)

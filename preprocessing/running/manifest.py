@@ -122,6 +122,8 @@ def walk(
     for one in listed:
         suffix = os.path.splitext(one.name)[1].lower()
         if one.name.startswith("."):
+            if suffix in suffixes and not one.is_dir():
+                others[f"hidden {suffix}"] += 1
             continue
         if one.is_dir():
             folders.append(one.path)

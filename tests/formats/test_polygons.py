@@ -212,6 +212,23 @@ def test_a_polygon_may_carry_its_hole_on_a_bridge() -> None:
         assert np.isclose(cut.sum(), 35.5)
 
 
+@pytest.mark.parametrize("ring", [comb(4), SQUARE, DIAMOND])
+@pytest.mark.parametrize("length", [0.02, 0.2, 40.0])
+def test_a_spike_without_area_costs_none(ring: np.ndarray, length: float) -> None:
+    """The outline goes out along a line and comes back, over a corner on the way."""
+    for corner, at in enumerate(ring):
+        before, after = ring[corner - 1] - at, ring[(corner + 1) % len(ring)] - at
+        away = -before / np.linalg.norm(before) - after / np.linalg.norm(after)
+        if length > 1 and len(ring) > 4:  # it would cross the teeth
+            continue
+        tip = at + np.array([0.4, 1.0, 0.4, 0.0])[:, None] * away * length
+        spiked = np.concatenate([ring[: corner + 1], tip, ring[corner + 1 :]])
+        triangles = triangulate(
+            in_space(spiked, 0), np.arange(len(spiked)), np.array([len(spiked)])
+        )
+        assert np.isclose(areas(in_space(spiked, 0), triangles).sum(), abs(ring_area(ring)))
+
+
 def test_doubled_corners_cost_no_area() -> None:
     ring = np.repeat(comb(4), np.arange(19) % 3 + 1, axis=0)
     places = in_space(ring, 0)

@@ -68,7 +68,7 @@ def test_a_mark_inside_and_plain_bytes_stay() -> None:
 @pytest.mark.parametrize(
     "line",
     ["# D:\\scans\\", "usemtl textures\\", "mtllib C:\\a\\", "o part\\", "g group\\", "s off\\",
-     "call macro\\", "vt 0 0 # \\", "usemap a\\", "unheard of\\"],
+     "shadow_obj a\\", "vt 0 0 # \\", "usemap a\\", "unheard of\\"],
 )  # fmt: skip
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 def test_a_backslash_continues_no_comment_and_no_name(line: str, ends: str) -> None:
@@ -87,6 +87,32 @@ def test_a_backslash_continues_data(gap: str, ends: str) -> None:
 def test_a_comment_behind_data_is_left_and_its_backslash_too() -> None:
     text = "".join(f"{row} # made in C:\\\n" for row in OBJ.splitlines())
     assert_cube(*read_obj(text.encode()))
+
+
+def test_a_comment_may_touch_what_it_stands_behind() -> None:
+    assert_cube(*read_obj(OBJ.replace("\n", "#1 2 3\n").encode()))
+
+
+@pytest.mark.parametrize("line", ["surf 0 1 0 1 1 2 3 4", "bzp 1 2 3", "\tbsp 1 2", "call a.obj"])
+def test_a_surface_that_obj_holds_in_another_way_is_refused_by_name(line: str) -> None:
+    with pytest.raises(MeshError, match=f"`{line.split()[0]}`") as caught:
+        read_obj(f"{OBJ}{line}\n".encode())
+    assert caught.value.reason == "unsupported-format"
+
+
+def test_what_is_no_obj_is_not_called_empty() -> None:
+    for data in (b"glTF\2\0\0\0", b"\x1f\x8b\x08\0", OBJ.upper().encode(), b"x 1\n"):
+        assert reason(read_obj, data) == "unreadable"
+    for data in (b"# nothing\n", b"\no cube\n", b"vn 0 0 1\n"):
+        assert reason(read_obj, data) == "empty"
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_an_underscore_makes_no_number(name: str) -> None:
+    read, text = READERS[name]
+    row = "vertex 1 1 1" if name == "stl" else PLACES[-1]
+    assert row in text
+    assert reason(read, text.replace(row, row.replace("1", "1_0")).encode()) == "unreadable"
 
 
 def test_old_faces_and_a_last_line_without_an_end() -> None:
@@ -155,6 +181,21 @@ def test_several_solids() -> None:
     assert_cube(*read_stl(f"\n{FACETS}".encode()))
 
 
+@pytest.mark.parametrize("kept", [1, 6, 11])
+def test_a_text_stl_cut_between_two_facets_is_truncated(kept: int) -> None:
+    facets = STL.split("endfacet\n")
+    text = "endfacet\n".join(facets[:kept]) + "endfacet\n"
+    assert reason(read_stl, text.encode()) == "truncated"
+    assert reason(read_stl, (STL + text).encode()) == "truncated"
+    assert_cube(*read_stl(STL[: STL.rindex("endfacet")].encode()))  # closed, so all is there
+
+
+def test_what_stands_before_a_text_stl() -> None:
+    assert_cube(*read_stl(b"solid \0\0\0\n" + STL[11:].encode()))
+    assert_cube(*read_stl((";" * 2000 + "\n" + STL).encode()))
+    assert reason(read_stl, OBJ.encode()) == "unreadable"
+
+
 def test_a_lost_loop_is_not_silent() -> None:
     assert reason(read_stl, STL.replace("endloop", "", 1).encode()) == "unreadable"
     assert reason(read_stl, (STL + " facet normal 0 0 1\n").encode()) == "unreadable"
@@ -221,6 +262,8 @@ def test_ply_strips_one_a_row_or_parted() -> None:
     ("3 0", "3 0.5", "unreadable"),
     ("end_header", "", "truncated"),
     ("element face", "element nothing 3\nelement face", "unreadable"),
+    ("list uchar int", "list float int", "unreadable"),
+    ("1 1 1\n", "1 1 1 7\n", "unreadable"),
 ])  # fmt: skip
 def test_ply_that_is_refused(old: str, new: str, named: str) -> None:
     assert old in PLY

@@ -97,6 +97,15 @@ def test_files_of_other_kinds_are_counted_and_companions_are_not(tree: Path) -> 
         find_inputs([str(tree / "in")], {".ply"})
 
 
+def test_hidden_files_are_passed_over_and_counted(tmp_path: Path) -> None:
+    for name in ("a.obj", "._a.obj", ".b.ply", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"v 0 0 0\n")
+    (tmp_path / ".folder.obj").mkdir()
+    others: Counter[str] = Counter()
+    assert [e.id for e in find_inputs([str(tmp_path)], (".obj", ".ply"), None, others)] == ["a"]
+    assert others == {"hidden .obj": 1, "hidden .ply": 1}
+
+
 def test_a_name_of_any_bytes_is_one_item(tmp_path: Path) -> None:
     names = [b"chair\xff.obj", b"a|b.obj", b"n\n.obj", b"x" * 251 + b".obj", b"sp ace.obj"]
     for name in names:

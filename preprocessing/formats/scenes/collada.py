@@ -114,9 +114,9 @@ class Document:
     def triangles(self) -> Triangles:
         """All triangles of the scene; of the library where the file has no scene."""
         tops = self.top_nodes()
-        for node in tops:
+        for node in tops or []:
             self.walk(node, np.eye(4), 0)
-        if not tops:
+        if tops is None:
             for geometry in (e for e in self.root.walk() if e.name == "geometry"):
                 self.show(geometry, None)
         for instance, matrix in self.skins:
@@ -125,14 +125,14 @@ class Document:
             raise MeshError("empty", "the COLLADA shows no geometry")
         return self.scene.triangles()
 
-    def top_nodes(self) -> list[Element]:
-        """The nodes of the scene that the file shows, or of its only ones."""
+    def top_nodes(self) -> list[Element] | None:
+        """The nodes of the scene that the file shows, or of its first; None where it has none."""
         shown = self.root.child("scene")
         instance = shown.child("instance_visual_scene") if shown else None
         if instance:
             return self.library.follow(instance.get("url"), ("visual_scene",)).all("node")
         scenes = [e for e in self.root.walk() if e.name == "visual_scene"]
-        return [node for scene in scenes[:1] for node in scene.all("node")]
+        return scenes[0].all("node") if scenes else None
 
     def walk(self, node: Element, parent: np.ndarray, depth: int) -> None:
         """Show what hangs on a node. Raises MeshError(too-large) for nodes within themselves."""

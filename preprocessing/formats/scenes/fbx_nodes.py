@@ -153,8 +153,7 @@ class Binary:
 
     def values(self, at: int, end: int, count: int) -> list[Any]:
         """The values of a record between two bytes."""
-        run = self.run_of_numbers(at, end, count)
-        if run is not None:
+        if (run := self.run_of_numbers(at, end, count)) is not None:
             return [run]
         found: list[Any] = []
         for _ in range(count):

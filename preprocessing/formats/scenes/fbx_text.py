@@ -120,7 +120,7 @@ class Text:
         if run is not None:
             # A number that the pattern cuts in two (1.#INF) is not taken with the run.
             following = self.text[run.end() : run.end() + 1]
-            if not following or not (following in "#(" or following.isalnum()):
+            if not following or not (following in "#(_" or following.isalnum()):
                 self.at = run.end()
                 return as_array(run[0])
         return as_number(self.taken(WORD.match(self.text, self.at)))
@@ -148,6 +148,8 @@ def as_number(word: str) -> object:
     """A word as int or float where it is one, else the word."""
     if STRANGE.match(word):
         return float("inf") if "inf" in word.lower() else float("nan")
+    if "_" in word:  # 1_5, which Python alone reads as a number
+        return word
     try:
         return int(word) if len(word) <= 20 else float(word)
     except ValueError:

@@ -65,6 +65,17 @@ def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     return matrix
 
 
+def of_quaternion(x: float, y: float, z: float, w: float) -> np.ndarray:
+    """The rotation (3,3) of a unit quaternion, w its real part."""
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 class Scene:
     """Triangles of parts, collected in the order in which they are added."""
 

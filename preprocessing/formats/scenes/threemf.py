@@ -156,8 +156,7 @@ def refuse_extensions(root: Element) -> None:
 def matrix_of(link: Element) -> np.ndarray:
     """The matrix (4,4), acting on columns, of an item or component; the file's acts on rows."""
     matrix = np.eye(4)
-    text = link.get("transform")
-    if text:
+    if text := link.get("transform"):
         numbers = numbers_of(text, "a transform of the 3MF")
         if len(numbers) != 12:
             raise MeshError("unreadable", f"a transform of the 3MF has {len(numbers)} numbers")

@@ -17,7 +17,7 @@ from preprocessing.formats.scenes.placing import (
     translation,
 )
 from preprocessing.formats.scenes.x3d_faces import MESHES, flat, mesh
-from preprocessing.formats.scenes.x3d_fields import number, numbers
+from preprocessing.formats.scenes.x3d_fields import flag, number, numbers
 from preprocessing.formats.scenes.x3d_solids import (
     box,
     cone,
@@ -106,12 +106,12 @@ class Document:
     """One file: what its USEs stand for, and the scene as it is walked."""
 
     def __init__(self, root: Element) -> None:
-        self.known: dict[str, Element] = {}
+        self.known: dict[str, list[Element]] = {}
         self.scene, self.visited = Scene(), 0
         for element in root.walk():
             name = element.get("DEF")
             if name:
-                self.known.setdefault(name, element)
+                self.known.setdefault(name, []).append(element)
 
     def read(self, top: Element) -> Triangles:
         """All triangles below <Scene>."""
@@ -125,10 +125,12 @@ class Document:
         name = element.get("USE")
         if not name:
             return element
-        found = self.known.get(name)
-        if found is None or found.name != element.name:
+        found = self.known.get(name, [])
+        if len(found) > 1:
+            raise MeshError("unreadable", f"two nodes of the X3D are called {name!r}")
+        if not found or found[0].name != element.name:
             raise MeshError("unreadable", f"the X3D uses a <{element.name}> {name!r} it has not")
-        return found
+        return found[0]
 
     def walk(self, element: Element, matrix: np.ndarray, depth: int) -> None:
         """Show what a group holds. Raises MeshError(too-large) for groups within themselves."""
@@ -137,6 +139,8 @@ class Document:
             raise MeshError("too-large", "nodes of the X3D nest without end")
         for child in self.shown(element):
             node = self.resolve(child)
+            if not flag(node, "visible", True):
+                continue
             if node.name == "Shape":
                 self.show(node, matrix)
             elif node.name in GROUPS:
@@ -178,6 +182,7 @@ class Document:
 
 def refuse_hidden_shapes(node: Element) -> None:
     """Raise MeshError(unsupported-format) where a node that is not read holds or brings shapes."""
-    if any(inner.name == "Shape" or inner.name in LINKED for inner in node.walk()):
+    # XML tells cases apart, and some writers do not.
+    if any(inner.name.lower() == "shape" or inner.name in LINKED for inner in node.walk()):
         what = f"<{node.name}> in the X3D is not read; export the scene as plain shapes, or as GLB"
         raise MeshError("unsupported-format", what)

@@ -42,10 +42,9 @@ def number(element: Element, name: str, default: float) -> float:
 
 def rows(element: Element, name: str, width: int, default: Sequence[float]) -> np.ndarray:
     """A field of rows of numbers, (N,width). Raises MeshError(unreadable)."""
-    text = element.attributes.get(name)
-    found = np.array(default, float)
-    if text is not None:
-        found = numbers_of(spaced(text), field(element, name))
+    if name not in element.attributes:
+        return np.array(default, float).reshape(-1, width)
+    found = numbers_of(spaced(element.get(name)), field(element, name))
     if len(found) % width:
         what = f"{field(element, name)} has {len(found)} numbers in rows of {width}"
         raise MeshError("unreadable", what)

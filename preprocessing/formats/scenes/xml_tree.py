@@ -89,7 +89,7 @@ class Builder:
     def add_row(self, name: str, wanted: tuple[str, ...], attributes: dict[str, str]) -> None:
         """Keep an element's numbers only. Raises MeshError(unreadable)."""
         try:
-            numbers = [float(attributes[key]) for key in wanted]
+            numbers = parsed_words([attributes[key] for key in wanted], float)
         except KeyError as missing:
             raise MeshError("unreadable", f"a <{name}> without {missing}") from None
         except ValueError as error:
@@ -173,6 +173,14 @@ def parsed(text: str, kind: type, what: str) -> np.ndarray:
     except (DeprecationWarning, ValueError):
         pass
     try:
-        return np.array(text.split(), kind)
+        return np.array(parsed_words(text.split(), kind), kind)
     except (ValueError, OverflowError) as error:
         raise MeshError("unreadable", f"{what}: {error}") from None
+
+
+def parsed_words(words: list[str], kind: type) -> list:
+    """Numbers one by one. Raises ValueError, also for 1_5, which Python alone reads."""
+    for word in words:
+        if "_" in word:
+            raise ValueError(f"{word!r} is no number")
+    return [kind(word) for word in words]

@@ -188,6 +188,8 @@ def test_the_frame_and_the_unit_stay_the_files() -> None:
         (primitive("triangles", "<p>0 1 2 0 1</p>"), "truncated"),
         (primitive("triangles", "<p>0 1 9</p>"), "index-out-of-range"),
         (primitive("triangles", "<p>0 1 x</p>"), "unreadable"),
+        (primitive("triangles", "<p>0 1 0_2</p>"), "unreadable"),
+        (dae(BODY, ""), "empty"),
         (dae(BODY.replace("-1.0 ", "-1,0 "), SHOWN), "unreadable"),
         (dae(BODY, SHOWN.replace("<node>", "<node><scale>1,5 1 1</scale>")), "unreadable"),
         (dae('<geometry id="g"><brep/></geometry>', SHOWN), "unsupported-format"),

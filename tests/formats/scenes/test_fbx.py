@@ -171,6 +171,14 @@ def test_what_is_not_read_is_refused_by_name() -> None:
     assert refusal(last).reason in ("truncated", "index-out-of-range", "unreadable")
 
 
+def test_an_underscore_makes_no_number() -> None:
+    good = text_file(scene(Model({}, 0)).rows())
+    start = good.index(b"Vertices")
+    digit = next(at for at in range(start + 30, len(good)) if good[at : at + 1] == b".")
+    changed = good[:digit] + b"_" + good[digit + 1 :]
+    assert refusal(changed).reason == "unreadable"
+
+
 def test_packed_floods_are_refused_where_they_count_and_passed_over_elsewhere() -> None:
     flood = binary_file([("Objects", [], [("X", [np.zeros(10_000_000)], [])])])
     assert len(flood) < 100_000

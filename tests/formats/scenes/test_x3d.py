@@ -179,9 +179,19 @@ def test_groups_show_what_they_choose() -> None:
     assert len(read_x3d(x3d(f"{lights}{two}"))[1]) == 24
 
 
+def test_what_is_not_visible_is_not_shown() -> None:
+    box = "<Shape><Box/></Shape>"
+    for hidden in (f"<Group visible='false'>{box}{box}</Group>", "<Shape visible='FALSE'/>"):
+        assert len(read_x3d(x3d(f"{hidden}<Group visible='true'>{box}</Group>"))[1]) == 12
+
+
 @pytest.mark.parametrize(
     ("inner", "reason", "named"),
     [
+        ("<Shape DEF='a'><Box/></Shape><Shape DEF='a'><Cone/></Shape><Shape USE='a'/>",
+         "unreadable", "two nodes"),
+        ("<Shape><Box/></Shape><shape><box/></shape>", "unsupported-format", "<shape>"),
+        ("<Shape><Box size='1 1 1_0'/></Shape>", "unreadable", "1_0"),
         ("<Shape><Text/></Shape>", "unsupported-format", "<Text>"),
         ("<Inline url='a.x3d'/>", "unsupported-format", "<Inline>"),
         ("<ProtoInstance name='a'/>", "unsupported-format", "<ProtoInstance>"),
