@@ -132,7 +132,7 @@ def seated(running: Running, work: Path) -> tuple[Seat, Limits]:
     if hardware.device == "cpu" or not (visible or (on_cluster and hardware.device == "cuda")):
         return Seat("cpu" if hardware.device == "cpu" else "auto"), limits
     if on_cluster or limits.executor == "ray":
-        return Seat("cuda", gpus=hardware.gpus), limits
+        return Seat("cuda", gpus=hardware.gpus), replace(limits, gpus=hardware.gpus)
     slots = int(visible / hardware.gpus)
     if not slots:
         raise UsageError(f"--gpus {hardware.gpus:g}: this machine shows {visible}")
@@ -223,7 +223,6 @@ def run_round(job: Job, todo: list[Task], limits: Limits, progress: Progress) ->
     outcomes = run(
         "dora_bench.rows.item:evaluate_item",
         [Item(key, task) for key, task in tasks.items()],
-        gpus=job.seat.gpus if job.seat.device == "cuda" and not job.seat.slots else 0.0,
         **limits.for_runner(),
     )
     for outcome in outcomes:

@@ -20,6 +20,8 @@ from preprocessing.seeds import generator
 
 SCHEMA = 1
 RESAMPLES = 2000
+HELD_OUT = "held-out"
+"""The split of the shapes that no model was trained on."""
 
 
 class ResultsError(UsageError):
@@ -56,7 +58,7 @@ class Result:
 def aggregate(items: pd.DataFrame, *, seed: int = 0) -> dict[str, dict[str, dict[str, Any]]]:
     """Summaries of one model's rows: {tokens: {group: {metric: summary, n_ok, n_total}}}.
 
-    Groups are "all", "L0".."L4" for the levels present and "split:<name>" for the splits present.
+    Groups are those of `groups_of`.
     A summary has `mean`, `median` and the percentile-bootstrap 95 % interval of the mean `ci_low`,
     `ci_high` over the items that succeeded, `n` of them; and `mean_failures_worst` with
     `ci_low_failures_worst`, `ci_high_failures_worst`, in which a failure scores the metric's worst
@@ -88,14 +90,20 @@ def aggregate(items: pd.DataFrame, *, seed: int = 0) -> dict[str, dict[str, dict
 
 
 def groups_of(items: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    """The groups of these rows and their masks, bool (rows,)."""
-    yield "all", np.ones(len(items), bool)
-    if "level" in items:
-        for level in sorted(items["level"].unique()):
-            yield f"L{int(level)}", (items["level"] == level).to_numpy()
-    if "split" in items:
-        for split in sorted(set(items["split"]) - {""}):
-            yield f"split:{split}", (items["split"] == split).to_numpy()
+    """The groups of these rows and their masks, bool (rows,).
+
+    "all", "L0".."L4" for the levels present and "split:<name>" for the splits present. Where shapes
+    are both trained and held out, levels are of the latter alone: "L0:held-out".
+    """
+    everything = np.ones(len(items), bool)
+    yield "all", everything
+    split = items["split"].to_numpy() if "split" in items else np.full(len(items), "")
+    both = {"train", HELD_OUT} <= set(split)
+    counted, of = (split == HELD_OUT, f":{HELD_OUT}") if both else (everything, "")
+    for level in sorted(set(items["level"][counted])) if "level" in items else []:
+        yield f"L{int(level)}{of}", (items["level"] == level).to_numpy() & counted
+    for name in sorted(set(split) - {""}):
+        yield f"split:{name}", split == name
 
 
 def _score_arrays(items: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -254,13 +262,15 @@ def check_scorer(file: Path, items: pd.DataFrame, settings: dict[str, Any]) -> N
 
 
 def _complete(aggregates: Any, items: pd.DataFrame) -> bool:
-    """Whether stored aggregates have every field that the tables show, for every token count."""
+    """Whether stored aggregates have the groups and fields that the tables show, at each count."""
     if not isinstance(aggregates, dict):
         return False
     names = [name for name in METRICS if name in items.columns]
     for tokens in items["tokens"].unique():
-        summary = aggregates.get(str(int(tokens)), {}).get("all", {})
-        if not all("ci_high_failures_worst" in summary.get(name, {}) for name in names):
+        summaries = aggregates.get(str(int(tokens)), {})
+        if set(summaries) != {group for group, _ in groups_of(items[items["tokens"] == tokens])}:
+            return False
+        if not all("ci_high_failures_worst" in summaries["all"].get(name, {}) for name in names):
             return False
     return True
 

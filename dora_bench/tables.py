@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from dora_bench.metrics import FLOORS, METRICS
-from dora_bench.report import Result, ResultsError, groups_of
+from dora_bench.report import HELD_OUT, Result, ResultsError, groups_of
 from preprocessing.files import atomic_write
 
 SCHEMA = 1
-BOTH_SPLITS = ("split:held-out", "split:train")  # where there are both, the first is what counts
+BOTH_SPLITS = (f"split:{HELD_OUT}", "split:train")  # where there are both, the first is what counts
 RANKING = ("surface_f_0.005", "surface_cd_l1")
 COSTS = (
     *("latent_floats", "latent_bytes", "sample_s", "encode_s", "decode_s"),
@@ -67,9 +67,9 @@ def leaderboard_table(results: list[Result], group: str | None = None) -> pd.Dat
 
 def group_label(group: str) -> str:
     """A group's name for people."""
-    if group == "all":
-        return "All"
-    return group.removeprefix("split:").capitalize() if group.startswith("split:") else group
+    if group.startswith("split:"):
+        return group.removeprefix("split:").capitalize()
+    return "All" if group == "all" else group.replace(":", " ")
 
 
 def group_order(names: set[str]) -> list[str]:

@@ -56,7 +56,7 @@ function comparedRows() {
     : row.model === wanted)).sort((a, b) => (byTokens ? 0 : a.tokens - b.tokens));
 }
 
-const inGroup = (shape) => state.group === "all" || state.group === `L${shape.level}` || state.group === `split:${shape.split}`;
+const inGroup = (shape) => ["all", `L${shape.level}`, `L${shape.level}:${shape.split}`, `split:${shape.split}`].includes(state.group);
 
 /** A shape's value for ordering: its worst among the compared rows, a failure worst of all. */
 function orderValue(shape, rows, metricIndex) {

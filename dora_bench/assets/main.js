@@ -15,7 +15,7 @@ function drawHeader() {
     ` with ${labelParts(metric)[0].replace("Surface", "surface")} of `, make("b", {}, `${show(metric, winner.metrics[metric]?.[WORST_MEAN])}\u00a0${labelParts(metric)[1]}`), ".");
   const settings = models[0].settings, same = (field) => models.every((model) => model.settings[field] === settings[field]);
   const facts = [["Suite", DATA.suites.length > 1 ? suiteSelect() : make("span", {}, name, hash ? " " : "", hash ? make("code", { title: key }, `@${hash.slice(0, 12)}`) : "")],
-    ["Shapes", groups.filter((group) => /^L\d$/.test(group.id)).map((group) => `${group.count} ${group.id}`).join(", ") || String(shapes)]];
+    ["Shapes", groups.filter((group) => /^L\d/.test(group.id)).map((group) => `${group.count} ${group.label}`).join(", ") || String(shapes)]];
   if (conditions) facts.push(["Made under", conditions]);
   if (settings.points && same("points")) facts.push(["Points per score", settings.points.toLocaleString("en-US")]);
   if (settings.resolution && same("resolution")) facts.push(["Decoded at", `${settings.resolution}³`]);

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dora_bench.board.parts import Parts
 from dora_bench.metrics import METRICS, SCORED
-from dora_bench.report import Result
+from dora_bench.report import HELD_OUT, Result
 from dora_bench.tables import RANKING
 from preprocessing.console import Progress
 
@@ -80,7 +80,7 @@ def hardest(results: list[Result], names: set[str], limit: int, held_out: bool) 
     value = rows[metric].where(rows["status"].isin(SCORED), METRICS[metric].worst)
     means = value.groupby(rows["id"]).mean()
     sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
-    trained = set(rows["id"][rows["split"] != "held-out"]) if held_out else set()
+    trained = set(rows["id"][rows["split"] != HELD_OUT]) if held_out else set()
     return sorted(means.index, key=lambda n: (n in trained, sign * means[n], n))[:limit]
 
 

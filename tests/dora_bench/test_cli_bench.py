@@ -1,6 +1,7 @@
 """dora-bench as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,25 @@ from preprocessing.mesh import Mesh, save_mesh
 from preprocessing.shapes import box, sphere
 
 FEW = ("--points", "2000")
+ROOT = Path(__file__).parents[2]
 
 
-def dora_bench(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+def dora_bench(
+    *arguments: object, code: int = 0, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-c", "from dora_bench.cli import main; main()", *map(str, arguments)],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            "from dora_bench.cli import main; main()",
+            *map(str, arguments),
+        ],
         capture_output=True,
         text=True,
         check=False,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -76,6 +88,21 @@ def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Pa
     assert (versus["first_better"], versus["second_better"]) == (2, 0)
     dora_bench("leaderboard", results, "--out", tmp_path / "site")
     assert (tmp_path / "site/index.html").stat().st_size > 10_000
+
+
+def test_a_model_of_a_module_in_the_current_folder(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The guide's, by the installed command, whose path does not start with the current folder."""
+    guide = (ROOT / "docs/add-your-model.md").read_text()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/mymodel.py").write_text(guide.split("```python\n")[1].split("```")[0])
+    dora_bench("build", folders[0], "--out", tmp_path / "suite")
+    common = ("eval", "--model", "mymodel:Hull", "--suite", tmp_path / "suite", *FEW)
+    common += ("--executor", "inline", "--workers", 2, "--out", tmp_path / "results", "--json")
+    done = json.loads(dora_bench(*common, folder=tmp_path / "here").stdout)
+    assert (done["n_ok"], done["n_total"]) == (2, 2)
+    assert "cannot import" in dora_bench(*common, folder=tmp_path, code=2).stderr
 
 
 @pytest.mark.parametrize(

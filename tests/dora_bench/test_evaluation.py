@@ -116,8 +116,8 @@ def test_other_settings_do_not_mix(suite: Suite, tmp_path: Path) -> None:
     assert (done.items["iou"] == 1).all()
 
 
-@pytest.mark.parametrize("after", [1.5, 4.0])
-def test_killed_and_run_again_gives_the_same(suite: Suite, tmp_path: Path, after: float) -> None:
+@pytest.mark.parametrize("rows", [1, 6])
+def test_killed_and_run_again_gives_the_same(suite: Suite, tmp_path: Path, rows: int) -> None:
     plain = run_rough(suite, tmp_path / "plain")
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
@@ -127,15 +127,27 @@ def test_killed_and_run_again_gives_the_same(suite: Suite, tmp_path: Path, after
     )
     environment = {**os.environ, "ROUGH_SLEEP": "0.4"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    time.sleep(after)
+    while process.poll() is None and len(list(tmp_path.glob("killed/**/rows/*.json"))) < rows:
+        time.sleep(0.05)
+    assert process.poll() is None  # killed at work, not after an error or when all was done
     process.kill()
     process.wait()
+    assert rows <= len(list(tmp_path.glob("killed/**/rows/*.json"))) < 15
     resumed = run_rough(suite, tmp_path / "killed")
     pd.testing.assert_frame_equal(
         resumed.items.drop(columns=TIMES), plain.items.drop(columns=TIMES)
     )
     records = [json.loads((d.folder / "results.json").read_text()) for d in (plain, resumed)]
     assert records[0]["aggregates"] == records[1]["aggregates"]
+
+
+def test_the_items_that_differ_most_are_named_whoever_wins() -> None:
+    items = pd.DataFrame({"id": list("abcd"), "tokens": 1, "status": "ok", "iou": 0.5})
+    other = items.assign(iou=[0.5, 0.9, 0.4, 0.2], status=["ok", "ok", "ok", "failed"])
+    found = compare(items, other.sample(frac=1, random_state=0), "iou", items=3).most_different
+    assert [one["id"] for one in found] == ["d", "b", "c"]  # a failure scores the worst: 0
+    assert [one["difference"] for one in found] == pytest.approx([0.5, -0.4, 0.1])
+    assert (found[1]["first"], found[1]["second"]) == (0.5, 0.9)
 
 
 def test_sign_test() -> None:
@@ -146,6 +158,7 @@ def test_sign_test() -> None:
     assert (found.first_better, found.second_better, found.ties) == (12, 0, 0)
     assert found.p == pytest.approx(2 / 2**12)
     assert found.mean_difference == pytest.approx(-0.1)
+    assert [one["id"] for one in found.most_different] == ["i0", "i1", "i10", "i11", "i2"]
     failing = better.assign(status=["failed"] * 6 + ["ok"] * 6)
     mixed = compare(failing, worse, "surface_cd_l1")
     assert (mixed.first_better, mixed.second_better) == (6, 6)

@@ -92,7 +92,7 @@ def test_noise_floor_is_the_mean_over_shapes_not_over_rows(tmp_path: Path) -> No
 def test_markdown_has_a_table_per_group_and_the_floor(site: Path) -> None:
     text = (site / "leaderboard.md").read_text()
     assert re.findall(r"^### (.*)$", text, re.M) == [
-        "Held-out", "Train", "All", "L0", "L1", "L2", "L3", "L4",
+        "Held-out", "Train", "All", *(f"L{level} held-out" for level in range(5)),
     ]  # fmt: skip
     assert "*noise floor*" in text
     assert "| 11/12 |" in text
@@ -273,8 +273,15 @@ class TestInTheBrowser:
         assert page.errors == []
 
     def test_address_brings_the_state_back(self, page: Browser, site: Path) -> None:
-        opened(page, site, "sort=surface_f_0.005&order=down&group=L2&columns=surface&theme=dark")
-        assert page.ask("document.querySelector('[aria-selected=true]').dataset.group") == "L2"
+        opened(
+            page,
+            site,
+            "sort=surface_f_0.005&order=down&group=L2:held-out&columns=surface&theme=dark",
+        )
+        assert (
+            page.ask("document.querySelector('[aria-selected=true]').dataset.group")
+            == "L2:held-out"
+        )
         assert page.ask("document.documentElement.dataset.theme") == "dark"
         assert page.ask(SORTED) == "descending"
 
@@ -283,12 +290,12 @@ class TestInTheBrowser:
         before = page.ask("document.querySelector('tbody').textContent")
         page.click("[data-group=all]")
         page.press("ArrowRight")
-        assert page.ask("document.activeElement.dataset.group") == "L0"
+        assert page.ask("document.activeElement.dataset.group") == "L0:held-out"
         assert page.ask("document.activeElement.getAttribute('aria-selected')") == "true"
         assert page.ask("document.querySelectorAll('[role=tab][tabindex=\"0\"]').length") == 1
         assert page.ask("document.querySelector('tbody').textContent") != before
         page.press("End")
-        assert page.ask("document.activeElement.dataset.group") == "L4"
+        assert page.ask("document.activeElement.dataset.group") == "L4:held-out"
         page.press("Home")
         assert page.ask("document.activeElement.dataset.group") == "split:held-out"
         page.press("ArrowRight")
@@ -458,7 +465,7 @@ class TestInTheBrowser:
         assert page.ask("document.querySelectorAll('tbody tr').length") == 12
 
     def test_the_table_that_is_shown_can_be_downloaded(self, page: Browser, site: Path) -> None:
-        opened(page, site, "columns=edges&group=L2")
+        opened(page, site, "columns=edges&group=L2:held-out")
         page.ask(
             "window.kept = new Promise(done => { URL.createObjectURL = blob => "
             "{ blob.text().then(done); return 'data:text/csv,'; }; }); 0"
@@ -471,9 +478,9 @@ class TestInTheBrowser:
             ".textContent)"
         )
         assert list(table["model"]) == shown
-        assert set(table["group"]) == {"L2"}
+        assert set(table["group"]) == {"L2:held-out"}
         assert {"sne", "sne_ci_low", "edge_f_0.005"} <= set(table.columns)
-        truth = pd.read_csv(site / "leaderboard.csv").query("group == 'L2'")
+        truth = pd.read_csv(site / "leaderboard.csv").query("group == 'L2:held-out'")
         key = ["model", "tokens"]
         both = table.merge(truth, on=key, suffixes=("", "_truth"))
         assert np.allclose(both["sne"], both["sne_failures_worst"], rtol=1e-5)

@@ -100,6 +100,13 @@ def test_groups_are_levels_and_splits_and_their_items_add_up() -> None:
     assert groups["split:train"]["n_total"] == 2
 
 
+def test_levels_never_mix_trained_and_held_out_shapes() -> None:
+    split = ["train", "held-out", "train", "held-out"]
+    groups = aggregate(frame([0.1, 0.2, 0.3, 0.4], level=[1, 1, 4, 0], split=split))["64"]
+    assert list(groups) == ["all", "L0:held-out", "L1:held-out", "split:held-out", "split:train"]
+    assert (groups["L1:held-out"]["n_total"], groups["L1:held-out"]["iou"]["mean"]) == (1, 0.2)
+
+
 def test_bad_rows_are_errors() -> None:
     twice = pd.concat([frame([0.1]), frame([0.2])])
     with pytest.raises(ValueError, match="two rows of item 'item-0000'"):
