@@ -74,7 +74,10 @@ class Pyramid:
         near = min(self.near, len(self.levels[0].rows))
         reach = self.levels[0].tree.query(middles, [near])[0][:, 0]
         wide = radii > reach / 2
-        blocks = [groups[~wide], groups[wide].reshape(-1, SMALL_GROUP)]
+        # Each query once: what a group was filled up with belongs to that group alone.
+        apart = groups[wide].ravel()
+        apart = apart[np.diff(apart, prepend=-1) != 0]
+        blocks = [groups[~wide], in_groups(apart, SMALL_GROUP)]
         return Plan([self.block(queries, block) for block in blocks if len(block)])
 
     def block(self, queries: np.ndarray, groups: np.ndarray) -> Block:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from vae_samples import box_sample, write_boxes
 
 from preprocessing.seeds import generator
@@ -13,13 +14,14 @@ from vae.config import TINY, VAEConfig, override
 from vae.latents import LatentsError, check_tokens, encode_shape
 from vae.model import DoraVAE
 from vae.reconstruction import decoded_field, read_surface
-from vae.sparse.model import LossWeights, SparseConfig, SparseVAE
+from vae.sparse.model import LossWeights, SparseConfig, SparseVAE, Voxels
 from vae.sparse.voxelise import batch_of, voxelise
 from vae.train import train
 from vae.train_log import read_log
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
+WEIGHTS = LossWeights()
 SETTINGS = [
     *("coarse_points=256", "sharp_points=256", "coarse_near=128", "space=128", "sharp_near=64"),
     *("token_lengths=32,64", "token_weights=1,1", "steps=12", "warmup=2", "loaders=0"),
@@ -42,7 +44,7 @@ def test_encode_and_decode_are_those_of_the_cpu(boxed: DoraVAE, attention: str) 
         fields[device] = (latents.mean, decoded_field(model, latents, attention)(points))
     assert torch.allclose(fields["cpu"][0], fields["cuda"][0], atol=2e-3, rtol=1e-3)
     assert np.abs(fields["cpu"][1] - fields["cuda"][1]).max() < 5e-3
-    assert 0.2 < (fields["cuda"][1] > 0).mean() < 0.5
+    assert 0.1 < (fields["cuda"][1] > 0).mean() < 0.2  # the box fills 0.135 of the cube
 
 
 def test_a_surface_is_read_on_the_gpu(boxed: DoraVAE) -> None:
@@ -57,6 +59,7 @@ def test_more_tokens_than_the_gpu_holds_are_refused(boxed: DoraVAE) -> None:
 
 
 def trained(tmp_path: Path, name: str, *settings: str) -> list[float]:
+    AcceleratorState._reset_state()  # another precision in one process
     config: VAEConfig = override(TINY, [*SETTINGS, *settings])
     train(config, tmp_path / "data", tmp_path / name, quiet=True)
     return [row["loss"] for row in read_log(tmp_path / name / "log.csv")]
@@ -91,15 +94,17 @@ def test_checkpointing_saves_memory() -> None:
 
 def test_the_sparse_vae_is_that_of_the_cpu() -> None:
     torch.manual_seed(0)
-    model = SparseVAE(SparseConfig(resolution=24, levels=2, channels=8, latent=4))
+    # In float64: which voxels exist, and the sign of an L1 term, hang on the last bits.
+    model = SparseVAE(SparseConfig(resolution=24, levels=2, channels=8, latent=4)).double()
     shape = voxelise(sphere(subdivisions=3).mesh, 24)
     losses, gradients = [], []
     for device in ("cpu", "cuda"):
         model = model.to(device)
         model.zero_grad()
-        loss = model(batch_of([shape], device), LossWeights())
+        read = batch_of([shape], device)
+        loss = model(Voxels(read.grid, read.normals.double(), read.distances.double()), WEIGHTS)
         loss.backward()
         losses.append(loss.item())
         gradients.append(model.encoder.mix_fc.weight.grad.cpu().clone())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert torch.allclose(*gradients, rtol=1e-2, atol=1e-3 * gradients[0].abs().max())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-8)
+    assert torch.allclose(*gradients, rtol=1e-6, atol=1e-6 * gradients[0].abs().max())

@@ -71,6 +71,16 @@ def test_a_plan_is_what_it_says() -> None:
     assert torch.allclose(got, want, atol=1e-5)
 
 
+def test_every_query_is_in_one_group() -> None:
+    """Else two groups write it, and which is last is up to the device."""
+    rows = ordered_points(2000)
+    for count in (1, 63, 65, 500):
+        plan = Pyramid(rows, [np.arange(2000)], 16).plan(ordered_points(count, seed=2) * 1.2)
+        groups = [set(g.tolist()) for block in plan.blocks for g in block.groups]
+        assert sum(map(len, groups)) == count
+        assert set().union(*groups) == set(range(count))
+
+
 def test_what_all_rows_agree_on_comes_back() -> None:
     """Equal values at any weights; and with equal keys the mean of a smooth value, nearly."""
     rows = np.concatenate([ordered_points(1000), ordered_points(1000, seed=1)])

@@ -39,6 +39,11 @@ class Grid:
         """One more than the highest batch item."""
         return int(self.items[-1]) + 1 if len(self) else 0
 
+    @cached_property
+    def item_sizes(self) -> list[int]:
+        """Voxels of each batch item; rows are in the order of the items."""
+        return torch.bincount(self.items, minlength=self.item_count).tolist()
+
     def rows_of(self, items: Tensor, coords: Tensor) -> Tensor:
         """The row of each voxel asked for; `len(self)` where it does not exist."""
         if not len(self):

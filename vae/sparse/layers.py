@@ -83,19 +83,17 @@ class GridNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        # Item by item: sums over millions of rows into a few cells would wait for each other.
+        if not len(grid):
+            return x
+        return torch.cat([self.normalised(part) for part in x.split(grid.item_sizes)])
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """The voxels (N,C) of one item."""
         shaped = x.unflatten(1, (self.groups, -1))
-        items = grid.items
-        counts = torch.bincount(items, minlength=grid.item_count).clamp(min=1)[:, None]
-        mean = item_sums(shaped.mean(2), items, len(counts)) / counts
-        centred = shaped - mean[items, :, None]
-        variance = item_sums(centred.square().mean(2), items, len(counts)) / counts
-        scale = torch.rsqrt(variance + self.eps)[items, :, None]
-        return (centred * scale).flatten(1) * self.weight + self.bias
-
-
-def item_sums(x: Tensor, items: Tensor, count: int) -> Tensor:
-    """Sums of rows (N,G) by batch item: (count,G)."""
-    return x.new_zeros(count, x.shape[1]).index_add(0, items, x)
+        variance, mean = torch.var_mean(shaped, dim=(0, 2), keepdim=True, correction=0)
+        scale = torch.rsqrt(variance + self.eps)
+        return ((shaped - mean) * scale).flatten(1) * self.weight + self.bias
 
 
 class ConvBlock(nn.Module):
