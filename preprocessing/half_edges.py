@@ -74,3 +74,11 @@ def count_components(faces: np.ndarray, vertex_count: int) -> int:
     used[faces] = True
     _, groups = vertex_components(vertex_count, faces)
     return int(groups) - int((~used).sum())
+
+
+def widened(faces: np.ndarray, chosen: np.ndarray, rings: int = 1) -> np.ndarray:
+    """The chosen vertices, bool (V,), and those that are up to `rings` edges away."""
+    chosen = chosen.copy()
+    for _ in range(rings):
+        chosen[faces[chosen[faces].any(axis=1)]] = True
+    return chosen

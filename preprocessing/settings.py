@@ -12,7 +12,7 @@ from math import ceil, floor, sqrt
 from typing import Any
 
 from preprocessing.frame import HALF_WIDTH
-from preprocessing.solid.bricks import BRICK, bricks_per_axis
+from preprocessing.solid.bricks import BRICK, TABLE_BYTES, bricks_per_axis
 
 METHODS = ("offset", "alpha-wrap", "manifold")
 AUDITS = ("basic", "full")
@@ -25,7 +25,6 @@ EXECUTORS = ("auto", "inline", "ray")
 FINEST = 1290 * BRICK
 MITRE = 2.0  # how many eps sharp corners may reach unless told
 LEAST_TOLERANCE = 0.005  # finer chords would be slivers beside the cells
-TABLE_BYTES = 12  # a brick of the whole grid, occupied or not: three int32 tables
 
 
 class SettingsError(ValueError):

@@ -99,21 +99,20 @@ def surface_error(
     """
     measured = np.ones(len(mesh.vertices), bool) if left_out is None else ~left_out
     vertices = offset_error(distance(mesh.vertices[measured]), eps)
-    faces = mesh.faces[measured[mesh.faces].all(axis=1)]
-    points = spread_points(mesh.vertices[faces], SURFACE_POINTS) if len(faces) else mesh.vertices
+    faces = mesh.faces if measured.all() else mesh.faces[measured[mesh.faces].all(axis=1)]
+    points = spread_points(mesh.vertices, faces, SURFACE_POINTS) if len(faces) else mesh.vertices
     return SurfaceError(*vertices, *offset_error(distance(points), eps))
 
 
-def spread_points(triangles: np.ndarray, count: int) -> np.ndarray:
-    """Random points (count,3) on triangles (F,3,3), one in each of `count` equal parts of area."""
+def spread_points(vertices: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
+    """Random points (count,3) on faces (F,3), one in each of `count` equal parts of area."""
     random = generator(0, "watertight", "surface points")
-    sides = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
-    reached = np.cumsum(np.linalg.norm(np.cross(*sides), axis=1))
+    reached = np.cumsum(kernels.twice_areas(vertices, faces))
     place = (np.arange(count) + random.random(count)) / count * reached[-1]
-    face = np.minimum(np.searchsorted(reached, place, side="right"), len(triangles) - 1)
+    face = np.minimum(np.searchsorted(reached, place, side="right"), len(faces) - 1)
     u, v = np.sqrt(random.random(count)), random.random(count)
     weight = np.stack([1 - u, u * (1 - v), u * v], axis=1)
-    points: np.ndarray = np.einsum("pc,pcx->px", weight, triangles[face])
+    points: np.ndarray = np.einsum("pc,pcx->px", weight, vertices[faces[face]])
     return points
 
 

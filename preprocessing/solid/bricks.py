@@ -13,6 +13,7 @@ import numpy as np
 from preprocessing.frame import HALF_WIDTH
 
 BRICK = 8
+TABLE_BYTES = 12  # a brick of the whole grid, occupied or not: three int32 tables
 
 
 def spacing(resolution: int) -> float:

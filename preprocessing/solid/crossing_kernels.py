@@ -131,8 +131,8 @@ def _folded(v, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _beside(v, a, b, c, d, e, f):  # type: ignore[no-untyped-def]
-    """Whether a wall that stands upright on an edge of abc surely has def behind it."""
+def raise_walls(v, a, b, c, walls):  # type: ignore[no-untyped-def]
+    """Fill walls (3,4): normals and places of the planes that stand upright on the edges of abc."""
     ux, uy, uz = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
     wx, wy, wz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
     nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
@@ -141,7 +141,15 @@ def _beside(v, a, b, c, d, e, f):  # type: ignore[no-untyped-def]
         p, q = (a, b) if k == 0 else ((b, c) if k == 1 else (c, a))
         x, y, z = v[q, 0] - v[p, 0], v[q, 1] - v[p, 1], v[q, 2] - v[p, 2]
         ox, oy, oz = y * nz - z * ny, z * nx - x * nz, x * ny - y * nx
-        wall = v[p, 0] * ox + v[p, 1] * oy + v[p, 2] * oz + room
+        walls[k, 0], walls[k, 1], walls[k, 2] = ox, oy, oz
+        walls[k, 3] = v[p, 0] * ox + v[p, 1] * oy + v[p, 2] * oz + room
+
+
+@nb.njit(cache=True)
+def is_beside(v, walls, d, e, f):  # type: ignore[no-untyped-def]
+    """Whether one of a face's walls surely has def, another face, behind it."""
+    for k in range(3):
+        ox, oy, oz, wall = walls[k, 0], walls[k, 1], walls[k, 2], walls[k, 3]
         if (
             v[d, 0] * ox + v[d, 1] * oy + v[d, 2] * oz > wall
             and v[e, 0] * ox + v[e, 1] * oy + v[e, 2] * oz > wall
@@ -152,18 +160,23 @@ def _beside(v, a, b, c, d, e, f):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def faces_meet(v, faces, f, g, fans):  # type: ignore[no-untyped-def]
-    """Whether faces f and g, both with an area, meet elsewhere than in shared corners and edges.
+def fan_shared(faces, f, g, fans):  # type: ignore[no-untyped-def]
+    """Whether two faces share a corner in fans (V,), round which faces meet nowhere else."""
+    for i in range(3):
+        at = faces[f, i]
+        if fans[at] and (at == faces[g, 0] or at == faces[g, 1] or at == faces[g, 2]):
+            return True
+    return False
 
-    fans (V,): true where the faces round a vertex are known to meet nowhere else.
-    """
+
+@nb.njit(cache=True)
+def faces_meet(v, faces, f, g):  # type: ignore[no-untyped-def]
+    """Whether faces f and g, both with an area, meet elsewhere than in shared corners and edges."""
     shared = 0
     one = two = 0
     for i in range(3):
         for j in range(3):
             if faces[f, i] == faces[g, j]:
-                if fans[faces[f, i]]:
-                    return False
                 shared += 1
                 # Of two shared corners keep the sums: the third corner is what remains of 0+1+2.
                 one += i
@@ -171,8 +184,6 @@ def faces_meet(v, faces, f, g, fans):  # type: ignore[no-untyped-def]
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     d, e, h = faces[g, 0], faces[g, 1], faces[g, 2]
     if shared == 0:
-        if _beside(v, a, b, c, d, e, h) or _beside(v, d, e, h, a, b, c):
-            return False
         if _apart(v, a, b, c, d, e, h) or _apart(v, d, e, h, a, b, c):
             return False
         return (
@@ -195,8 +206,8 @@ def faces_meet(v, faces, f, g, fans):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def flat_fans(v, faces):  # type: ignore[no-untyped-def]
-    """True (V,) where the faces round a vertex surely meet in their common corners alone.
+def flat_fans(v, faces, wanted):  # type: ignore[no-untyped-def]
+    """True (V,) where the faces round a wanted vertex surely meet in their common corners alone.
 
     Seen along the mean normal every face of such a fan faces the eye, by more than rounding can
     change, and they go round once: a ray across the eye's direction lies in one of them. Seen so,
@@ -208,6 +219,8 @@ def flat_fans(v, faces):  # type: ignore[no-untyped-def]
     for turn in range(2):
         for f in range(faces.shape[0]):
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            if not (wanted[a] or wanted[b] or wanted[c]):
+                continue
             ux, uy, uz = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
             wx, wy, wz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
             nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx

@@ -9,7 +9,14 @@ import math
 import numba as nb
 import numpy as np
 
-from preprocessing.solid.crossing_kernels import faces_meet, flat_fans, has_area
+from preprocessing.solid.crossing_kernels import (
+    faces_meet,
+    fan_shared,
+    flat_fans,
+    has_area,
+    is_beside,
+    raise_walls,
+)
 
 CELLS = 8
 
@@ -85,8 +92,8 @@ def _fill_cells(cells, listed, lows, start, entries):  # type: ignore[no-untyped
 
 @nb.njit(cache=True)
 def _boxes(vertices, faces, listed):  # type: ignore[no-untyped-def]
-    """Boxes float64 (N,6) of the listed faces: low xyz, high xyz."""
-    boxes = np.empty((listed.shape[0], 6), np.float64)
+    """Boxes float32 (N,6) of the listed faces: low xyz, high xyz. Exact: they hold the lattice."""
+    boxes = np.empty((listed.shape[0], 6), np.float32)
     for row in range(listed.shape[0]):
         f = listed[row]
         for axis in range(3):
@@ -98,51 +105,86 @@ def _boxes(vertices, faces, listed):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _search_cell(vertices, faces, cells, listed, boxes, members, cell, fans, met):  # type: ignore[no-untyped-def]
-    """Judge the pairs of one cell (3,) and mark what meets in met (F,)."""
+def _overlaps(here, s, found):  # type: ignore[no-untyped-def]
+    """Flag in found (N,) which of the boxes before box s of here (6,N) overlap it."""
+    a, b, c = here[0, s], here[1, s], here[2, s]
+    d, e, f = here[3, s], here[4, s], here[5, s]
+    for t in range(s):
+        found[t] = (
+            (here[0, t] <= d) & (here[3, t] >= a) & (here[1, t] <= e)
+            & (here[4, t] >= b) & (here[2, t] <= f) & (here[5, t] >= c)
+        )  # fmt: skip
+
+
+@nb.njit(cache=True)
+def _search_cell(  # type: ignore[no-untyped-def]
+    vertices, faces, cells, members, here, cell, fans, chosen, scratch, met
+):
+    """Judge the pairs of faces of one cell (3,) and mark what meets in met (F,).
+
+    members: face rows (N,); here (6,N): their boxes; scratch: (walls (3,4), flags (N,)).
+    """
+    every = chosen.shape[0] == 0
+    walls, found = scratch
     for s in range(members.shape[0]):
-        one = boxes[members[s]]
-        f = listed[members[s]]
+        _overlaps(here, s, found)
+        f = members[s]
+        asked = every or chosen[f]
+        raised = False
         for t in range(s):
-            two = boxes[members[t]]
-            if (
-                one[0] > two[3] or two[0] > one[3] or one[1] > two[4]
-                or two[1] > one[4] or one[2] > two[5] or two[2] > one[5]
-            ):  # fmt: skip
+            g = members[t]
+            if not found[t] or not (asked or chosen[g]) or (met[f] and met[g]):
                 continue
-            g = listed[members[t]]
             if (
-                max(cells[f, 0], cells[g, 0]) == cell[0]
-                and max(cells[f, 1], cells[g, 1]) == cell[1]
-                and max(cells[f, 2], cells[g, 2]) == cell[2]
-                and not (met[f] and met[g])
-                and faces_meet(vertices, faces, f, g, fans)
+                max(cells[f, 0], cells[g, 0]) != cell[0]
+                or max(cells[f, 1], cells[g, 1]) != cell[1]
+                or max(cells[f, 2], cells[g, 2]) != cell[2]
             ):
+                continue
+            if fan_shared(faces, f, g, fans):
+                continue
+            if not raised:
+                raise_walls(vertices, faces[f, 0], faces[f, 1], faces[f, 2], walls)
+                raised = True
+            if is_beside(vertices, walls, faces[g, 0], faces[g, 1], faces[g, 2]):
+                continue
+            if faces_meet(vertices, faces, f, g):
                 met[f] = True
                 met[g] = True
+
+
+@nb.njit(parallel=True, cache=True)
+def _asked_blocks(count, faces, offsets, listed, chosen):  # type: ignore[no-untyped-def]
+    """True for blocks with a chosen face, all if none is, and for the vertices (count,) in them."""
+    asked = np.full(offsets.shape[0] - 1, chosen.shape[0] == 0)
+    wanted = np.zeros(count, np.bool_)
+    for block in nb.prange(asked.shape[0]):
+        for i in range(offsets[block], offsets[block + 1]):
+            if chosen.shape[0] > 0 and chosen[listed[i]]:
+                asked[block] = True
+        if asked[block]:
+            for i in range(offsets[block], offsets[block + 1]):
+                for k in range(3):
+                    wanted[faces[listed[i], k]] = True
+    return asked, wanted
 
 
 @nb.njit(parallel=True, cache=True)
 def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen, closed):  # type: ignore[no-untyped-def]
     """True (F,) for faces without an area and those that meet another where they should not.
 
-    Where chosen (F,) is not empty, only blocks with a chosen face in them are searched.
+    Where chosen (F,) is not empty, only pairs with a chosen face are judged.
     """
     met = np.zeros(faces.shape[0], np.bool_)
     flat = np.zeros(faces.shape[0], np.bool_)
     for f in nb.prange(faces.shape[0]):
         flat[f] = not has_area(vertices, faces[f, 0], faces[f, 1], faces[f, 2])
-    fans = flat_fans(vertices, faces) if closed else np.zeros(vertices.shape[0], np.bool_)
+    asked, wanted = _asked_blocks(vertices.shape[0], faces, offsets, listed, chosen)
+    fans = flat_fans(vertices, faces, wanted) if closed else np.zeros_like(wanted)
     for block in nb.prange(offsets.shape[0] - 1):
         low, high = offsets[block], offsets[block + 1]
-        if high - low < 2:
+        if high - low < 2 or not asked[block]:
             continue
-        if chosen.shape[0] > 0:
-            asked = False
-            for i in range(low, high):
-                asked |= chosen[listed[i]]
-            if not asked:
-                continue
         some = np.empty(high - low, np.int32)
         count = 0
         for i in range(low, high):
@@ -161,15 +203,27 @@ def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen, closed
         if need > entries.shape[0]:
             entries = np.empty(need, np.int32)
             _fill_cells(cells, some, lows, start, entries)
-        here = np.empty(3, np.int64)
+        cell = np.empty(3, np.int64)
+        most = 0
         for c in range(CELLS**3):
-            if start[c + 1] - start[c] < 2:
+            most = max(most, start[c + 1] - start[c])
+        members, here = np.empty(most, np.int32), np.empty((6, most), np.float32)
+        scratch = (np.empty((3, 4), np.float64), np.empty(most, np.bool_))
+        for c in range(CELLS**3):
+            size = start[c + 1] - start[c]
+            if size < 2:
                 continue
-            here[0] = lows[0] + c // (CELLS * CELLS)
-            here[1] = lows[1] + c // CELLS % CELLS
-            here[2] = lows[2] + c % CELLS
-            members = entries[start[c] : start[c + 1]]
-            _search_cell(vertices, faces, cells, some, boxes, members, here, fans, met)
+            cell[0] = lows[0] + c // (CELLS * CELLS)
+            cell[1] = lows[1] + c // CELLS % CELLS
+            cell[2] = lows[2] + c % CELLS
+            for i in range(size):
+                row = entries[start[c] + i]
+                members[i] = some[row]
+                for k in range(6):
+                    here[k, i] = boxes[row, k]
+            _search_cell(
+                vertices, faces, cells, members[:size], here, cell, fans, chosen, scratch, met
+            )
     for f in nb.prange(faces.shape[0]):
         met[f] |= flat[f]
     return met

@@ -24,12 +24,14 @@ def coincident_vertices(mesh: Mesh) -> int:
     return len(mesh.vertices) - len(join_positions(mesh.vertices)[0])
 
 
-def crossing_faces(mesh: Mesh, near: np.ndarray | None = None, closed: bool = False) -> np.ndarray:
+def crossing_faces(
+    mesh: Mesh, chosen: np.ndarray | None = None, closed: bool = False
+) -> np.ndarray:
     """True (F,) for each face that meets another one elsewhere than in corners both name.
 
     Touching counts, in a point too, and so does a face without an area. Exact for vertices on the
     lattice; others are scaled by a power of two into its range, where they exceed it, and rounded.
-    `near`, bool (V,), limits the search to the surroundings of faces with such a vertex. `closed`
+    `chosen`, bool (F,), limits the search to pairs with such a face. `closed`
     says that faces run along every edge as often there as back, which saves half the time.
     """
     if len(mesh.faces) == 0:
@@ -47,8 +49,8 @@ def crossing_faces(mesh: Mesh, near: np.ndarray | None = None, closed: bool = Fa
     shape = shape.astype(np.int64)
     cells = kernels.face_cells(vertices, faces, low, cell)
     offsets, listed = kernels.group_faces(cells, shape)
-    chosen = np.zeros(0, bool) if near is None else near[faces].any(axis=1)
+    some = np.zeros(0, bool) if chosen is None else chosen
     found: np.ndarray = kernels.meeting_faces(
-        vertices, faces, cells, shape, offsets, listed, chosen, closed
+        vertices, faces, cells, shape, offsets, listed, some, closed
     )
     return found

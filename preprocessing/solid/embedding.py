@@ -18,40 +18,42 @@ from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crossings import crossing_faces, on_lattice
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.offset_field import TriangleBricks
+from preprocessing.solid.projection import Marched
+from preprocessing.solid.remesh.near_kernels import gradients
 
 # Shares of a grid edge that a vertex keeps from its ends, one step after the other.
 KEPT_OFF = np.array([0.01, 0.05, 0.15, 0.3, 0.5])
 
 
-def embed(
-    start: BrickSurface,
-    projected: BrickSurface,
-    cover: TriangleBricks,
-    eps: float,
-    fixed: np.ndarray | None = None,
-) -> BrickSurface:
+def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
     """The projected surface on the lattice, vertices held back on grid edges where faces crossed.
 
-    `start` is the surface before projection, with every vertex on its grid edge; those `fixed`
-    (V,) are not on the offset and have no other place on their edge.
+    `start` is the surface before projection, with every vertex on its grid edge; those on a lid
+    are not on the offset and have no other place on their edge.
     """
-    vertices = on_lattice(projected.vertices)
+    vertices, faces = on_lattice(projected.surface.vertices), projected.surface.faces
+    cover, lid = projected.cover, projected.lid
     stage = np.full(len(vertices), -1)
-    near = None
+    asked = None
     while True:
-        crossing = crossing_faces(Mesh(vertices, projected.faces), near, closed=True)
-        chosen = np.unique(projected.faces[crossing])
+        crossing = crossing_faces(Mesh(vertices, faces), asked, closed=True)
+        chosen = np.unique(faces[crossing])
         chosen = chosen[stage[chosen] < len(KEPT_OFF) - 1]
         if not len(chosen):
-            return replace(projected, vertices=vertices)
+            break
         stage[chosen] += 1
         kept_off = KEPT_OFF[stage[chosen]]
         vertices[chosen] = on_lattice(held_back(start, cover, eps, chosen, kept_off))
-        if fixed is not None and (lid := fixed[chosen]).any():
-            own = start.vertices[chosen[lid]]
-            vertices[chosen[lid]] = on_lattice(off_corners(own, cover.resolution, kept_off[lid]))
-        near = np.zeros(len(vertices), bool)
-        near[chosen] = True
+        if (flat := lid[chosen]).any():
+            own = start.vertices[chosen[flat]]
+            vertices[chosen[flat]] = on_lattice(off_corners(own, cover.resolution, kept_off[flat]))
+        moved = np.zeros(len(vertices), bool)
+        moved[chosen] = True
+        asked = moved[faces].any(axis=1)
+    gradient, held = projected.gradient.copy(), stage >= 0
+    gradient[held] = gradients(cover.near(eps), vertices[held])[1]
+    surface = replace(projected.surface, vertices=vertices)
+    return replace(projected, surface=surface, gradient=gradient)
 
 
 def held_back(

@@ -11,7 +11,15 @@ from preprocessing.distance.mitre_kernels import PAGE
 from preprocessing.memory import require_memory
 from preprocessing.mesh import Mesh
 from preprocessing.solid import brick_kernels as kernels
-from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis, spacing
+from preprocessing.solid.bricks import (
+    BRICK,
+    TABLE_BYTES,
+    BrickField,
+    brick_lookup,
+    bricks_per_axis,
+    spacing,
+)
+from preprocessing.solid.remesh.near_kernels import box_lists
 from preprocessing.solid.sharp.field_kernels import raise_corners
 
 # Measured peak of a whole run, remeshing included, over the bricks and the (triangle, brick) pairs.
@@ -35,6 +43,14 @@ class TriangleBricks:
     records: np.ndarray
     mitred: bool = False
 
+    def near(self, eps: float) -> tuple:
+        """What the kernels of remesh/near_kernels.py take."""
+        step = spacing(self.resolution)
+        ends, listed = box_lists(
+            self.bricks, self.offsets, self.triangles, self.records, self.margin, step
+        )
+        return brick_lookup(self.resolution, self.bricks), ends, listed, self.records, eps, step
+
 
 def triangle_bricks(
     mesh: Mesh, resolution: int, margin: float, features: tuple[np.ndarray, int] | None = None
@@ -42,10 +58,12 @@ def triangle_bricks(
     """Bricks within `margin` of a mesh in the normalised frame, each with its triangles.
 
     features: rows of edges and corners to measure mitred, with their pages, and how many the former
-    are (distance/mitre.py). Raises MeshError(memory), with an estimate, when the lists do not fit.
+    are (distance/mitre.py). Raises MeshError(memory), with an estimate, when the grid's tables or
+    the lists do not fit.
     """
-    records, measured = with_features(kernels.triangle_records(mesh.vertices, mesh.faces), features)
     n = bricks_per_axis(resolution)
+    require_room(TABLE_BYTES * n**3, resolution, dimension=3)
+    records, measured = with_features(kernels.triangle_records(mesh.vertices, mesh.faces), features)
     width = BRICK * spacing(resolution)
     counts = kernels.count_cover(records[:measured], margin, width, n)
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -69,15 +87,16 @@ def with_features(
     return np.concatenate([records, rows]), len(records) + count
 
 
-def require_room(need: int, resolution: int) -> None:
+def require_room(need: int, resolution: int, dimension: int = 2) -> None:
     """Raise MeshError(memory) when a grid's `need` bytes do not fit, with a resolution that does.
 
-    Bricks lie along a surface: what they take grows with the square of the resolution.
+    Bricks lie along a surface: what they take grows with the square of the resolution, but tables
+    of the whole grid with its cube.
     """
     require_memory(
         need,
         f"resolution {resolution}",
-        lambda share: f"resolution {int(resolution * share**0.5) // 8 * 8} would fit",
+        lambda share: f"resolution {int(resolution * share ** (1 / dimension)) // 8 * 8} would fit",
     )
 
 

@@ -6,7 +6,7 @@ the vertex goes to the root on its own grid edge instead: as exact, and unable t
 because the triangles of a cell then stay inside the cell.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from preprocessing.solid import projection_kernels as kernels
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.offset_field import TriangleBricks
+from preprocessing.solid.remesh.near_kernels import gradients
 
 # A face may turn by 75 degrees at most; a larger turn is a fold.
 FOLD_COSINE = 0.26
@@ -23,18 +24,30 @@ FAILED = 1e-6
 NEAREST = 0.001
 
 
-def project(
-    surface: BrickSurface, cover: TriangleBricks, eps: float, fixed: np.ndarray | None = None
-) -> BrickSurface:
-    """The surface with its vertices moved onto distance eps; those `fixed` (V,) stay."""
+@dataclass(frozen=True)
+class Marched:
+    """A surface that marching cubes meshed, on the offset of the triangles that bricks list.
+
+    gradient float64 (V,3): of the distance at each vertex. lid bool (V,): vertices that are on no
+    offset but close a hole, and stay where they are.
+    """
+
+    surface: BrickSurface
+    gradient: np.ndarray
+    cover: TriangleBricks
+    lid: np.ndarray
+
+
+def project(surface: BrickSurface, cover: TriangleBricks, eps: float, lid: np.ndarray) -> Marched:
+    """The surface with its vertices moved onto distance eps, but for those in lid (V,)."""
     step = spacing(cover.resolution)
     lists = (cover.offsets, cover.triangles, cover.records)
-    moved, reached = kernels.project(surface.vertices, surface.first_vertex, *lists, eps, step)
+    moved, reached, gradient = kernels.project(
+        surface.vertices, surface.first_vertex, *lists, eps, step
+    )
     pending = np.abs(reached - eps) > FAILED * eps
-    rooted = np.zeros(len(moved), bool)
-    if fixed is not None:
-        moved[fixed] = surface.vertices[fixed]
-        rooted |= fixed
+    moved[lid] = surface.vertices[lid]
+    rooted = lid.copy()
     for _ in range(4):
         chosen = np.flatnonzero(pending & ~rooted)
         if len(chosen):
@@ -47,4 +60,5 @@ def project(
         pending[surface.faces[folded]] = True
         if not (pending & ~rooted).any():
             break
-    return replace(surface, vertices=moved)
+    gradient[rooted] = gradients(cover.near(eps), moved[rooted])[1]
+    return Marched(replace(surface, vertices=moved), gradient, cover, lid)

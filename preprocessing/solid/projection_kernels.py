@@ -106,8 +106,10 @@ def _gather(records, listed, vertices, low, high, reach, near):  # type: ignore[
 
 
 @nb.njit(cache=True)
-def _settle(records, near, count, spare, p, eps, step):  # type: ignore[no-untyped-def]
+def _settle(records, near, count, spare, p, away, eps, step):  # type: ignore[no-untyped-def]
     """Move point p (3,) along the gradient until its distance is eps; returns the last distance.
+
+    `away` (3,) becomes the gradient there, zero beyond the cut.
 
     A step inward is exact at once: the nearest point stays the nearest. A step outward may come
     under the offset of another triangle (a crease) and is repeated. The move stays below half a
@@ -142,17 +144,20 @@ def _settle(records, near, count, spare, p, eps, step):  # type: ignore[no-untyp
         best, dx, dy, dz = nearest(records, spare, few, x, y, z, limit)
         d = math.sqrt(best)
     p[0], p[1], p[2] = x, y, z
+    scale = 1.0 / d if d > 0.0 else 0.0
+    away[0], away[1], away[2] = scale * dx, scale * dy, scale * dz
     return d
 
 
 @nb.njit(parallel=True, cache=True)
 def project(vertices, first, offsets, triangles, records, eps, step):  # type: ignore[no-untyped-def]
-    """Vertices (V,3) moved onto distance = eps, and the distance reached (V,).
+    """Vertices (V,3) moved onto distance = eps, the distance reached (V,), its gradient (V,3).
 
     `first` (B + 1,) are the vertices of each brick, offsets and triangles its triangle list.
     """
     moved = vertices.copy()
     reached = np.empty(vertices.shape[0], np.float64)
+    away = np.empty_like(vertices)
     for b in nb.prange(first.shape[0] - 1):
         if first[b] == first[b + 1]:
             continue
@@ -164,8 +169,8 @@ def project(vertices, first, offsets, triangles, records, eps, step):  # type: i
             # A vertex lies within a cell of a corner closer than eps and moves less than one.
             count = _gather(records, listed, vertices, low, high, eps + 2.0 * step, near)
             for v in range(low, high):
-                reached[v] = _settle(records, near, count, spare, moved[v], eps, step)
-    return moved, reached
+                reached[v] = _settle(records, near, count, spare, moved[v], away[v], eps, step)
+    return moved, reached, away
 
 
 @nb.njit(parallel=True, cache=True)
@@ -231,23 +236,3 @@ def _normal(v, a, b, c):  # type: ignore[no-untyped-def]
     ex, ey, ez = v[b, 0] - v[a, 0], v[b, 1] - v[a, 1], v[b, 2] - v[a, 2]
     fx, fy, fz = v[c, 0] - v[a, 0], v[c, 1] - v[a, 1], v[c, 2] - v[a, 2]
     return ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
-
-
-@nb.njit(parallel=True, cache=True)
-def distances(points, lookup, offsets, triangles, records, step, limit):  # type: ignore[no-untyped-def]
-    """Distance of points (P,3) to the input through the triangles of their bricks, cut at limit."""
-    found = np.empty(points.shape[0], np.float64)
-    n = lookup.shape[0]
-    for p in nb.prange(points.shape[0]):
-        x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        i = min(max(int((x + HALF_WIDTH) / (8.0 * step)), 0), n - 1)
-        j = min(max(int((y + HALF_WIDTH) / (8.0 * step)), 0), n - 1)
-        k = min(max(int((z + HALF_WIDTH) / (8.0 * step)), 0), n - 1)
-        b = lookup[i, j, k]
-        if b < 0:
-            found[p] = limit
-            continue
-        listed = triangles[offsets[b] : offsets[b + 1]]
-        best, _, _, _ = nearest(records, listed, listed.shape[0], x, y, z, limit * limit)
-        found[p] = math.sqrt(best)
-    return found

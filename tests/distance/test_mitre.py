@@ -12,7 +12,8 @@ from preprocessing.mesh import Mesh, normalise
 from preprocessing.shapes import box, gear, prism, random_rotation, sheet, wedge
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.offset_field import triangle_bricks
-from preprocessing.solid.offset_surface import REACH, distances
+from preprocessing.solid.offset_surface import REACH
+from preprocessing.solid.remesh.near_kernels import gradients
 
 RESOLUTION = 96
 EPS = 2 / RESOLUTION
@@ -22,7 +23,7 @@ CUT = EPS + spacing(RESOLUTION)
 def mitred(mesh: Mesh, points: np.ndarray, mitre: float) -> np.ndarray:
     """Distance (P,) as the watertight engine measures it, cut at eps and one cell."""
     cover = triangle_bricks(mesh, RESOLUTION, REACH * CUT, mitre_features(mesh, EPS, mitre))
-    return np.minimum(distances(points, cover, EPS), CUT)
+    return np.minimum(gradients(cover.near(EPS), points)[0], CUT)
 
 
 def posed(mesh: Mesh, seed: int = 0) -> Mesh:
@@ -135,7 +136,7 @@ def test_no_mitre_is_longer_than_allowed(mitre: float) -> None:
     mesh = posed(SHAPES["wedge40"])
     points = near_edges(mesh, 20_000)
     cover = triangle_bricks(mesh, RESOLUTION, REACH * mitre * CUT)
-    euclidean = distances(points, cover, EPS)
+    euclidean = gradients(cover.near(EPS), points)[0]
     found = mitred(mesh, points, mitre)
     assert (found <= np.minimum(euclidean, CUT)).all()
     reach = euclidean[found < EPS].max() / EPS

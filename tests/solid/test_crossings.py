@@ -136,16 +136,26 @@ def test_large_coordinates_are_scaled() -> None:
     assert not crossing_faces(mesh).any()
 
 
-def test_the_search_may_be_limited_to_some_vertices() -> None:
+def test_the_search_may_be_limited_to_pairs_with_some_faces() -> None:
     ball = sphere(0.5, subdivisions=4).mesh
     both = Mesh(
         on_lattice(np.vstack([ball.vertices, ball.vertices + np.array([0.3, 0, 0])])),
         np.vstack([ball.faces, ball.faces + len(ball.vertices)]),
     )
-    near = np.zeros(len(both.vertices), bool)
-    assert not crossing_faces(both, near).any()
-    near[:] = True
-    np.testing.assert_array_equal(crossing_faces(both, near), crossing_faces(both))
+    chosen = np.zeros(len(both.faces), bool)
+    assert not crossing_faces(both, chosen).any()
+    chosen[:] = True
+    every = crossing_faces(both)
+    np.testing.assert_array_equal(crossing_faces(both, chosen), every)
+    chosen[:] = False
+    chosen[: len(ball.faces)] = True  # each crossing pair has one face of the first ball
+    np.testing.assert_array_equal(crossing_faces(both, chosen), every)
+    chosen[:] = False
+    chosen[np.flatnonzero(every)[0]] = True
+    found = crossing_faces(both, chosen)
+    assert found[chosen].all()
+    assert 1 < found.sum() < 20
+    assert not (found & ~every).any()
 
 
 def test_no_cell_crosses_itself_with_its_vertices_at_the_middles() -> None:

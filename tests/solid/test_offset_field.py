@@ -11,7 +11,7 @@ from plain_offset import plain_distance
 
 from preprocessing import memory
 from preprocessing.mesh import Mesh, MeshError
-from preprocessing.shapes import box
+from preprocessing.shapes import box, sphere
 from preprocessing.solid.bricks import brick_lookup, bricks_per_axis, grid_points, spacing
 from preprocessing.solid.offset_field import offset_field, triangle_bricks
 
@@ -85,7 +85,10 @@ def test_thread_count_changes_no_byte() -> None:
 def test_a_run_that_would_not_fit_is_refused_with_an_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 50_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000)
     with pytest.raises(MeshError, match=r"needs? about .* GB .* would fit") as caught:
-        triangle_bricks(box().mesh, 512, 2 / 512)
+        triangle_bricks(sphere(subdivisions=4).mesh, 128, 2 / 128)  # the lists
     assert caught.value.reason == "memory"
+    monkeypatch.setattr(memory, "available_memory", lambda: 2_000_000)
+    with pytest.raises(MeshError, match="resolution 440 would fit"):
+        triangle_bricks(box().mesh, 512, 2 / 512)  # the tables of 64^3 bricks

@@ -1,14 +1,20 @@
 """Remeshing: edits keep half-edges right, chords are near the offset, triangles are fair."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from plain_offset import plain_distance, plain_topology
 
 from preprocessing.half_edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh, normalise
+from preprocessing.settings import WatertightSettings
 from preprocessing.shapes import box, cup, cylinder, gear, random_rotation, sphere, torus, wedge
 from preprocessing.solid.crossings import crossing_faces
+from preprocessing.solid.offset_surface import marching_surface
 from preprocessing.solid.remesh import halfedge_edit_kernels as kernels
+from preprocessing.solid.remesh.remeshing import cubes, remesh, seam_vertices
+from preprocessing.solid.remesh.working import Working
 from preprocessing.solid.watertight import make_watertight
 
 EPS = 2 / 96
@@ -63,7 +69,7 @@ def test_edits_keep_the_mesh_closed_and_its_half_edges_matched(seed: int) -> Non
         kind = int(draw.integers(3))
         if kind == 0:
             tips = [faces[g // 3, (g % 3 + 2) % 3] for g in (h, mates[h])]
-            if tips[0] == tips[1] or kernels.joined(faces, mates, leaving, *tips):
+            if tips[0] == tips[1] or kernels.edge_between(faces, mates, leaving, *tips) >= 0:
                 continue
             kernels.flip(faces, mates, leaving, h)
         elif kind == 1:
@@ -124,22 +130,117 @@ def test_a_finer_tolerance_is_nearer() -> None:
 
 
 def test_frozen_vertices_keep_their_faces() -> None:
-    from preprocessing.settings import WatertightSettings
-    from preprocessing.solid.offset_surface import marching_surface
-    from preprocessing.solid.remesh.remeshing import remesh
-
     mesh, _ = normalise(box(pose=pose(1)).mesh)
-    surface, cover, _ = marching_surface(mesh, WatertightSettings(eps=EPS))
-    start = Mesh(surface.vertices, surface.faces)
-    frozen = start.vertices[:, 0] > 0
-    solid, origin = remesh(start, cover, EPS, 0.05, frozen)
-    old = {tuple(face) for face in start.faces.tolist() if frozen[face].all()}
+    start = marching_surface(mesh, WatertightSettings(eps=EPS))
+    surface = start.surface
+    frozen = surface.vertices[:, 0] > 0
+    solid, origin = remesh(replace(start, lid=frozen), EPS, 0.05)
+    old = {tuple(face) for face in surface.faces.tolist() if frozen[face].all()}
     new = {tuple(face) for face in origin[solid.faces].tolist() if frozen[face].all()}
     turned = {face[k:] + face[:k] for face in new for k in range(3)}
     assert old
     assert old <= turned
-    assert len(solid.faces) < len(start.faces)
+    assert len(solid.faces) < len(surface.faces)
     assert not crossing_faces(solid, closed=True).any()
     np.testing.assert_array_equal(
-        solid.vertices[frozen[origin]], start.vertices[origin[frozen[origin]]]
+        solid.vertices[frozen[origin]], surface.vertices[origin[frozen[origin]]]
     )
+
+
+def test_cubes_meet_in_seam_vertices_alone() -> None:
+    mesh, _ = normalise(torus(0.7, 0.3, pose=pose(2)).mesh)
+    start = marching_surface(mesh, WatertightSettings(eps=EPS))
+    whole = Mesh(start.surface.vertices, start.surface.faces)
+    owner = cubes(start)
+    seam = seam_vertices(whole, owner)
+    assert len(np.unique(owner)) == 8
+    assert 0 < seam.mean() < 0.1
+    shared = {int(v) for v in np.flatnonzero(seam)}
+    for one in np.unique(owner):
+        inside, outside = whole.faces[owner == one], whole.faces[owner != one]
+        assert set(inside.ravel().tolist()) & set(outside.ravel().tolist()) <= shared
+
+
+def test_where_faces_would_meet_the_surface_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faces said to cross once are put back, their vertices frozen, and the rest is as good."""
+    mesh, _ = normalise(gear(pose=pose(2)).mesh)
+    start = marching_surface(mesh, WatertightSettings(eps=EPS))
+    plain, _ = remesh(start, EPS, 0.05)
+    asked, found = Working.crossing, []
+
+    def first_time(work: Working, *given: object) -> np.ndarray:
+        new = asked(work, *given)  # type: ignore[arg-type]
+        if not found:
+            alive = np.flatnonzero(work.faces[:, 0] >= 0)
+            new = alive[len(alive) // 3 :][:2]
+            found.extend(work.origin[work.faces[new]].ravel().tolist())
+        return new
+
+    monkeypatch.setattr(Working, "crossing", first_time)
+    solid, origin = remesh(start, EPS, 0.05)
+    old = {tuple(face) for face in start.surface.faces.tolist() if set(face) & set(found)}
+    new = {tuple(face) for face in origin[solid.faces].tolist()}
+    turned = {face[k:] + face[:k] for face in new for k in range(3)}
+    assert old
+    assert old <= turned
+    assert plain_topology(solid.faces) == (True, True, True)
+    assert abs(len(solid.faces) - len(plain.faces)) < 0.02 * len(plain.faces)
+    assert not crossing_faces(solid, closed=True).any()
+
+
+@pytest.mark.parametrize("angle", [8.0, 20.0])
+def test_sharp_wedges_do_not_cross_themselves(angle: float) -> None:
+    """A notch so narrow that its two walls meet in a sharp crease."""
+    for seed in range(2):
+        audit = make_watertight(wedge(angle, pose=pose(seed)).mesh, EPS).audit
+        assert audit["self_intersections"] == 0
+        assert crossing_faces(make_watertight(notched(angle, seed), EPS).mesh).sum() == 0
+
+
+def notched(angle: float, seed: int) -> Mesh:
+    """Two plates that meet along an edge at a sharp angle: outside it the offset has a crease."""
+    turn = np.radians(angle)
+    plate = np.array([[0, 0, 0], [2, 0, 0], [2, 1, 0], [0, 1, 0]])
+    other = plate @ np.array(
+        [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    )
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    return Mesh(np.vstack([plate, other]) @ pose(seed).T, np.vstack([faces, faces + 4]))
+
+
+def arrays_of(mesh: Mesh) -> tuple[np.ndarray, ...]:
+    """faces, mates and leaving, with two free faces and a free vertex."""
+    faces = np.full((len(mesh.faces) + 2, 3), -1, np.int32)
+    faces[:-2] = mesh.faces
+    mates = np.full(3 * len(faces), -1, np.int32)
+    mates[:-6] = match_half_edges(mesh.faces, len(mesh.vertices)).mates
+    leaving = np.full(len(mesh.vertices) + 1, -1, np.int32)
+    leaving[:-1] = kernels.leaving_halves(mesh.faces.astype(np.int32), len(mesh.vertices))
+    return faces, mates, leaving
+
+
+def test_collapses_and_splits_can_be_taken_back() -> None:
+    mesh = torus(0.7, 0.3, 12, 9).mesh
+    start = arrays_of(mesh)
+    used, rings = len(mesh.faces), np.empty((2, 64), np.int64)
+    for h in range(0, 3 * used, 7):
+        faces, mates, leaving = (array.copy() for array in start)
+        count, _ = kernels.may_collapse(faces, mates, h, rings[0], rings[1])
+        if count:
+            old = kernels.corners(faces, mates, h)
+            kernels.collapse(faces, mates, leaving, h, rings[0], count)
+            kernels.uncollapse(faces, mates, leaving, h, rings[0], count, old)
+            np.testing.assert_array_equal(faces, start[0])
+            np.testing.assert_array_equal(mates, start[1])
+            assert all(faces[g // 3, g % 3] == v for v, g in enumerate(leaving[:-1]))
+        kernels.split(faces, mates, leaving, h, len(mesh.vertices), used)
+        kernels.unsplit(faces, mates, leaving, h // 3, used)
+        again, before = (
+            {min((*f[k:], *f[:k]) for k in range(3)) for f in rows.tolist()}
+            for rows in (faces[:-2], mesh.faces)
+        )
+        assert again == before
+        fresh = match_half_edges(faces[:-2].astype(np.int64), len(mesh.vertices)).mates
+        np.testing.assert_array_equal(mates[:-6], fresh)
+        assert all(faces[g // 3, g % 3] == v for v, g in enumerate(leaving[:-1]))
+        assert leaving[-1] == faces[used, 0] == faces[used + 1, 0] == -1

@@ -183,7 +183,7 @@ def test_nothing_is_folded() -> None:
     cover = triangle_bricks(mesh, 64, REACH * (EPS + spacing(64)))
     field = offset_field(cover, EPS)
     before = outer_shells(extract_surface(field, clearance=CLEARANCE), field)
-    after = marching_surface(mesh, WatertightSettings(eps=EPS))[0]
+    after = marching_surface(mesh, WatertightSettings(eps=EPS)).surface
     np.testing.assert_array_equal(before.faces, after.faces)
     assert not folded_faces(before.vertices, after.vertices, after.faces, 0.0).any()
 
@@ -267,10 +267,10 @@ def test_order_and_orientation_of_the_faces_do_not_matter() -> None:
     mesh, _ = normalise(cup().mesh)
     order = np.random.default_rng(0).permutation(len(mesh.faces))
     settings = WatertightSettings(eps=EPS)
-    plain, audit = marching_surface(mesh, settings)[0], make_watertight(mesh, EPS).audit
+    plain, audit = marching_surface(mesh, settings).surface, make_watertight(mesh, EPS).audit
     for faces in (mesh.faces[order], mesh.faces[:, ::-1], np.tile(mesh.faces, (3, 1))):
         variant = Mesh(mesh.vertices, faces)
-        surface = marching_surface(variant, settings)[0]
+        surface = marching_surface(variant, settings).surface
         np.testing.assert_array_equal(surface.faces, plain.faces)
         # Where two triangles are equally near, either may guide a vertex.
         moved = np.abs(surface.vertices - plain.vertices).max(axis=1)

@@ -1,18 +1,14 @@
 """Kernels that ask how far a chord is from distance eps, and where on the offset it should go.
 
-`near` is (lookup, offsets, triangles, records, eps, step): the triangles of each brick of a cover
-(offset_field.py) and two lengths.
+`near` is as of near_kernels.py.
 """
-
-import math
 
 import numba as nb
 import numpy as np
 
-from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.crossing_kernels import LATTICE
-from preprocessing.solid.projection_kernels import box_distance, nearest, nearest_on
 from preprocessing.solid.remesh.halfedge_edit_kernels import start
+from preprocessing.solid.remesh.near_kernels import offset_at
 
 ROUNDS = 8
 SETTLED = 1e-9  # of eps
@@ -20,67 +16,6 @@ SETTLED = 1e-9  # of eps
 PARALLEL = 0.04
 # A new vertex keeps this share of the edge away from its ends.
 ENDS = 0.08
-
-
-@nb.njit(cache=True)
-def offset_at(near, x, y, z):  # type: ignore[no-untyped-def]
-    """Distance to the input and its unit gradient (zero on the input and beyond the cut)."""
-    lookup, offsets, triangles, records, eps, step = near
-    n = lookup.shape[0]
-    width = 8.0 * step
-    i = min(max(int((x + HALF_WIDTH) / width), 0), n - 1)
-    j = min(max(int((y + HALF_WIDTH) / width), 0), n - 1)
-    k = min(max(int((z + HALF_WIDTH) / width), 0), n - 1)
-    b = lookup[i, j, k]
-    limit = eps + 2.0 * step
-    if b < 0:
-        return limit, 0.0, 0.0, 0.0
-    listed = triangles[offsets[b] : offsets[b + 1]]
-    best, dx, dy, dz = nearest(records, listed, listed.shape[0], x, y, z, limit * limit)
-    d = math.sqrt(best)
-    if d == 0.0 or d == limit:
-        return d, 0.0, 0.0, 0.0
-    return d, dx / d, dy / d, dz / d
-
-
-@nb.njit(cache=True)
-def is_near(near, x, y, z, tolerance):  # type: ignore[no-untyped-def]
-    """Whether a point is at distance eps within a share of it; most that are not are soon known."""
-    lookup, offsets, triangles, records, eps, step = near
-    n = lookup.shape[0]
-    width = 8.0 * step
-    i = min(max(int((x + HALF_WIDTH) / width), 0), n - 1)
-    j = min(max(int((y + HALF_WIDTH) / width), 0), n - 1)
-    k = min(max(int((z + HALF_WIDTH) / width), 0), n - 1)
-    b = lookup[i, j, k]
-    if b < 0:
-        return False
-    least = max(0.0, (1.0 - tolerance) * eps) ** 2
-    most = ((1.0 + tolerance) * eps) ** 2
-    found = False
-    for pair in range(offsets[b], offsets[b + 1]):
-        r = records[triangles[pair]]
-        if box_distance(r, x, y, z) <= most:
-            d = nearest_on(records, triangles[pair], x, y, z)[0]
-            if d < least:
-                return False
-            if d <= most:
-                found = True
-                # From here on only what is too near matters.
-                most = least
-    return found
-
-
-@nb.njit(parallel=True, cache=True)
-def gradients(near, points):  # type: ignore[no-untyped-def]
-    """Distance (P,) of points (P,3) to the input and its unit gradient (P,3)."""
-    found = np.empty(points.shape[0], np.float64)
-    gradient = np.empty((points.shape[0], 3), np.float64)
-    for p in nb.prange(points.shape[0]):
-        found[p], gradient[p, 0], gradient[p, 1], gradient[p, 2] = offset_at(
-            near, points[p, 0], points[p, 1], points[p, 2]
-        )
-    return found, gradient
 
 
 @nb.njit(cache=True)
@@ -173,19 +108,20 @@ def better_middle(near, p, g, q, h, deviation):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def judge_edges(near, vertices, gradient, faces, mates, frozen, limits):  # type: ignore[no-untyped-def]
+def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-def]
     """How far the middles of edges are from eps, in eps, float32 (3F,): 0 where within limits.
 
-    One half-edge of each pair is judged, where no end is in frozen (V,).
+    One half-edge of each pair is judged, where no end is in frozen (V,) and both are in dirty (V,).
     limits: (share of eps, cosine between normals above which a chord need not be asked).
     """
+    vertices, gradient, faces, mates = mesh[0], mesh[1], mesh[2], mesh[3]
     found = np.zeros(3 * faces.shape[0], np.float32)
     eps = near[4]
     for h in nb.prange(3 * faces.shape[0]):
-        if faces[h // 3, 0] < 0 or mates[h] < h:
+        if mates[h] < h or faces[h // 3, 0] < 0:
             continue
         a, b = start(faces, h), start(faces, mates[h])
-        if frozen[a] or frozen[b]:
+        if frozen[a] or frozen[b] or not (dirty[a] and dirty[b]):
             continue
         cosine = (
             gradient[a, 0] * gradient[b, 0]
@@ -203,8 +139,9 @@ def judge_edges(near, vertices, gradient, faces, mates, frozen, limits):  # type
 
 
 @nb.njit(parallel=True, cache=True)
-def new_points(near, vertices, gradient, faces, mates, chosen, deviation):  # type: ignore[no-untyped-def]
+def new_points(near, mesh, chosen, deviation):  # type: ignore[no-untyped-def]
     """Where the chosen half-edges (K,) should bend: points (K,3), gradients (K,3), found (K,)."""
+    vertices, gradient, faces, mates = mesh[0], mesh[1], mesh[2], mesh[3]
     points = np.empty((chosen.shape[0], 3), np.float64)
     normals = np.empty((chosen.shape[0], 3), np.float64)
     found = np.zeros(chosen.shape[0], np.bool_)

@@ -59,28 +59,42 @@ def _pair(mates, g, h):  # type: ignore[no-untyped-def]
     mates[h] = g
 
 
+@nb.njit(inline="always")
+def corners(faces, mates, h):  # type: ignore[no-untyped-def]
+    """The start and the end of a half-edge, and the tips of its face and of the one across."""
+    g = mates[h]
+    return start(faces, h), start(faces, g), start(faces, before(h)), start(faces, before(g))
+
+
+@nb.njit(inline="always")
+def _rim(mates, h):  # type: ignore[no-untyped-def]
+    """Mates of the four sides of the two faces on edge ab with tips c and d: bc, ca, ad, db."""
+    g = mates[h]
+    return mates[after(h)], mates[before(h)], mates[after(g)], mates[before(g)]
+
+
 @nb.njit(cache=True)
-def joined(faces, mates, leaving, a, b):  # type: ignore[no-untyped-def]
-    """Whether an edge joins vertices a and b."""
+def edge_between(faces, mates, leaving, a, b):  # type: ignore[no-untyped-def]
+    """The half-edge from vertex a to vertex b, -1 where there is none."""
     first = leaving[a]
     h = first
     while True:
         if start(faces, after(h)) == b:
-            return True
+            return h
         h = mates[before(h)]
         if h == first:
-            return False
+            return -1
 
 
 @nb.njit(cache=True)
 def flip(faces, mates, leaving, h):  # type: ignore[no-untyped-def]
-    """Turn edge ab with tips c and d into edge cd; the caller knows that no edge joins these."""
-    g = mates[h]
-    f, e = h // 3, g // 3
-    a, b = start(faces, h), start(faces, g)
-    c, d = start(faces, before(h)), start(faces, before(g))
-    bc, ca = mates[after(h)], mates[before(h)]
-    ad, db = mates[after(g)], mates[before(g)]
+    """Turn edge ab with tips c and d into edge cd; the caller knows that no edge joins these.
+
+    Three flips more of the new edge, 3 f + 1, bring the old one back.
+    """
+    f, e = h // 3, mates[h] // 3
+    a, b, c, d = corners(faces, mates, h)
+    bc, ca, ad, db = _rim(mates, h)
     faces[f, 0], faces[f, 1], faces[f, 2] = a, d, c
     faces[e, 0], faces[e, 1], faces[e, 2] = b, c, d
     _pair(mates, 3 * f, ad)
@@ -121,29 +135,38 @@ def may_collapse(faces, mates, h, ring, other):  # type: ignore[no-untyped-def]
 def collapse(faces, mates, leaving, h, ring, count):  # type: ignore[no-untyped-def]
     """Merge the start of h into its end; ring are the `count` half-edges leaving the start."""
     g = mates[h]
-    f, e = h // 3, g // 3
-    a, b = start(faces, h), start(faces, g)
-    c, d = start(faces, before(h)), start(faces, before(g))
+    a, b, c, d = corners(faces, mates, h)
     for i in range(count):
         faces[ring[i] // 3, ring[i] % 3] = b
-    bc, ca = mates[after(h)], mates[before(h)]
-    ad, db = mates[after(g)], mates[before(g)]
+    bc, ca, ad, db = _rim(mates, h)
     _pair(mates, bc, ca)
     _pair(mates, ad, db)
-    faces[f, 0] = faces[e, 0] = -1
+    faces[h // 3, 0] = faces[g // 3, 0] = -1
     leaving[a] = -1
     leaving[c], leaving[d], leaving[b] = bc, ad, ca
 
 
 @nb.njit(cache=True)
+def uncollapse(faces, mates, leaving, h, ring, count, old):  # type: ignore[no-untyped-def]
+    """Take a collapse of h back at once; old: the corners a, b, c, d that it had."""
+    g = mates[h]
+    a, b, c, d = old
+    for i in range(count):
+        faces[ring[i] // 3, ring[i] % 3] = a
+    f, e = h // 3, g // 3
+    faces[f, h % 3], faces[f, after(h) % 3], faces[f, before(h) % 3] = a, b, c
+    faces[e, g % 3], faces[e, after(g) % 3], faces[e, before(g) % 3] = b, a, d
+    for side in (after(h), before(h), after(g), before(g)):
+        mates[mates[side]] = side
+    leaving[a], leaving[b], leaving[c], leaving[d] = h, g, before(h), before(g)
+
+
+@nb.njit(cache=True)
 def split(faces, mates, leaving, h, v, count):  # type: ignore[no-untyped-def]
     """Put vertex v on edge ab; the two new faces are rows `count` and `count` + 1."""
-    g = mates[h]
-    f, e = h // 3, g // 3
-    a, b = start(faces, h), start(faces, g)
-    c, d = start(faces, before(h)), start(faces, before(g))
-    bc, ca = mates[after(h)], mates[before(h)]
-    ad, db = mates[after(g)], mates[before(g)]
+    f, e = h // 3, mates[h] // 3
+    a, b, c, d = corners(faces, mates, h)
+    bc, ca, ad, db = _rim(mates, h)
     x, y = count, count + 1
     faces[f, 0], faces[f, 1], faces[f, 2] = a, v, c
     faces[x, 0], faces[x, 1], faces[x, 2] = v, b, c
@@ -159,6 +182,25 @@ def split(faces, mates, leaving, h, v, count):  # type: ignore[no-untyped-def]
     _pair(mates, 3 * y + 2, db)
     leaving[a], leaving[b], leaving[v] = 3 * f, 3 * y, 3 * f + 1
     leaving[c], leaving[d] = 3 * f + 2, 3 * e + 2
+
+
+@nb.njit(cache=True)
+def unsplit(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
+    """Take a split back at once: f is the row of the face on a, rows `count` and + 1 are new."""
+    e = mates[3 * f] // 3
+    x, y = count, count + 1
+    a, b, c, d = faces[f, 0], faces[x, 1], faces[f, 2], faces[e, 2]
+    bc, ca, ad, db = mates[3 * x + 1], mates[3 * f + 2], mates[3 * e + 1], mates[3 * y + 2]
+    leaving[faces[f, 1]] = -1
+    faces[f, 0], faces[f, 1], faces[f, 2] = a, b, c
+    faces[e, 0], faces[e, 1], faces[e, 2] = b, a, d
+    faces[x, 0] = faces[y, 0] = -1
+    _pair(mates, 3 * f, 3 * e)
+    _pair(mates, 3 * f + 1, bc)
+    _pair(mates, 3 * f + 2, ca)
+    _pair(mates, 3 * e + 1, ad)
+    _pair(mates, 3 * e + 2, db)
+    leaving[a], leaving[b], leaving[c], leaving[d] = 3 * f, 3 * e, 3 * f + 2, 3 * e + 2
 
 
 @nb.njit(cache=True)
@@ -184,3 +226,19 @@ def compact(faces, count, vertices):  # type: ignore[no-untyped-def]
         for k in range(3):
             kept[f, k] = new[kept[f, k]]
     return kept[:total].copy(), old[:used].copy()
+
+
+@nb.njit(parallel=True, cache=True)
+def changed_faces(old_vertices, old_faces, vertices, faces):  # type: ignore[no-untyped-def]
+    """True (F,) for a face that differs, in its corners or their places, from that of its row."""
+    changed = np.ones(faces.shape[0], np.bool_)
+    for f in nb.prange(old_faces.shape[0]):
+        same = True
+        for k in range(3):
+            a = faces[f, k]
+            same &= a == old_faces[f, k]
+            if same:
+                for x in range(3):
+                    same &= vertices[a, x] == old_vertices[a, x]
+        changed[f] = not same
+    return changed

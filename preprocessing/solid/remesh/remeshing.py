@@ -3,119 +3,89 @@
 Marching cubes puts vertices on the offset and leaves three faults: chords cut the round edges and
 the creases, needles and caps stand where the surface passes close to a grid corner, and caps tilt.
 Chords that are off by more than a tolerance get a vertex, on the crease where they cut one; needles
-are collapsed and caps flipped, on the surface and manifold.
-"""
+are collapsed and caps flipped, on the surface and manifold. Only what is bad, and later what
+changed near it, is looked at.
 
-from dataclasses import dataclass
+Here and there that makes faces meet, and they have to stay as they were. So that nothing else is
+done twice, the surface is remeshed in large cubes whose seams stay, and where faces meet their cube
+alone starts again, with those vertices frozen; then the seams are remeshed in the same way.
+"""
 
 import numpy as np
 
-from preprocessing.half_edge_kernels import match_half_edges
+from preprocessing.half_edges import widened
 from preprocessing.mesh import Mesh
-from preprocessing.solid.bricks import brick_lookup, spacing
-from preprocessing.solid.offset_field import TriangleBricks
-from preprocessing.solid.remesh import deviation_kernels, tidy_kernels
-from preprocessing.solid.remesh import halfedge_edit_kernels as kernels
+from preprocessing.solid.projection import Marched
+from preprocessing.solid.remesh.working import Working
 
-ROUNDS, BENDS = 3, 2  # rounds of bending and tidying; times that edges are asked in a round
-SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
 ALIKE = np.cos(np.radians(10.0))  # normals that a chord need not be asked for
+CUBE = 6  # bricks along an edge of the cubes that are remeshed by themselves
 
 
-@dataclass
-class Working:
-    """A mesh being changed: rows beyond the counts are free. `origin`: an old vertex near each."""
+def remesh(start: Marched, eps: float, tolerance: float) -> tuple[Mesh, np.ndarray]:
+    """The surface remeshed, and for each vertex an old one (V,) that it is or lies near.
 
-    vertices: np.ndarray
-    gradient: np.ndarray
-    origin: np.ndarray
-    frozen: np.ndarray
-    faces: np.ndarray
-    mates: np.ndarray
-    leaving: np.ndarray
-    changed: np.ndarray
-    tried: np.ndarray
-
-    @classmethod
-    def of(
-        cls, vertices: np.ndarray, faces: np.ndarray, frozen: np.ndarray, near: tuple
-    ) -> "Working":
-        """Take up a closed manifold mesh; `frozen` (V,) vertices and their faces stay."""
-        faces = faces.astype(np.int32)
-        mates = match_half_edges(faces, len(vertices)).mates.astype(np.int32)
-        gradient = deviation_kernels.gradients(near, vertices)[1]
-        leaving = kernels.leaving_halves(faces, len(vertices))
-        origin = np.arange(len(vertices), dtype=np.int32)
-        ticks = np.zeros(len(vertices), np.int64), np.zeros(len(faces), np.int64)
-        return cls(vertices.copy(), gradient, origin, frozen, faces, mates, leaving, *ticks)
-
-    def tidy(self, near: tuple, limits: tuple[float, float]) -> int:
-        """Better the slivers; how many changes that took."""
-        self._grow(1)
-        changes = int(
-            tidy_kernels.tidy(
-                near, self.vertices, self.gradient, self.faces, self.mates, self.leaving,
-                self.frozen, limits, SMALLEST, (self.changed, self.tried),
-            )
-        )  # fmt: skip
-        self._grow(-1)
-        return changes
-
-    def bend(self, near: tuple, limits: tuple[float, float]) -> int:
-        """Give a vertex to the chords that are off, the worst first; how many were."""
-        known = (self.vertices, self.gradient, self.faces, self.mates)
-        deviation = deviation_kernels.judge_edges(near, *known, self.frozen, limits)
-        chosen = np.flatnonzero(deviation)
-        chosen = chosen[np.argsort(-np.abs(deviation[chosen]), kind="stable")]
-        points, normals, found = deviation_kernels.new_points(
-            near, *known, chosen, deviation[chosen]
-        )
-        chosen, points, normals = chosen[found], points[found], normals[found]
-        counts = np.array([len(self.faces), len(self.vertices)])
-        self._grow(len(chosen))
-        mesh = (self.vertices, self.gradient, self.faces, self.mates, self.leaving)
-        ticks = (self.changed, self.tried)
-        tidy_kernels.bend(near, mesh, self.origin, (chosen, points, normals), counts, ticks)
-        return len(chosen)
-
-    def _grow(self, more: int) -> None:
-        """Add rows for `more` vertices and, where they are new ones on edges, their faces."""
-
-        def longer(array: np.ndarray, rows: int, value: float = 0) -> np.ndarray:
-            if rows < 0:
-                return array[:rows]
-            return np.concatenate([array, np.full((rows, *array.shape[1:]), value, array.dtype)])
-
-        self.vertices, self.gradient = longer(self.vertices, more), longer(self.gradient, more)
-        self.origin, self.frozen = longer(self.origin, more), longer(self.frozen, more)
-        self.leaving = longer(self.leaving, more, -1)
-        self.changed, self.tried = longer(self.changed, more), longer(self.tried, 2 * more)
-        self.faces, self.mates = longer(self.faces, 2 * more, -1), longer(self.mates, 6 * more, -1)
-
-
-def remesh(
-    mesh: Mesh, cover: TriangleBricks, eps: float, tolerance: float, frozen: np.ndarray
-) -> tuple[Mesh, np.ndarray]:
-    """The mesh remeshed, and for each vertex an old one (V,) that it is or lies near.
-
-    mesh: closed, manifold, at distance eps; tolerance: share of eps that the middle of an edge may
-    be off; vertices in frozen (V,) and their faces stay as they are.
+    tolerance: share of eps that the middle of an edge may be off; lids and their faces stay. Faces
+    of the start meet nowhere, nor do those of the result.
     """
-    near = (
-        brick_lookup(cover.resolution, cover.bricks),
-        cover.offsets,
-        cover.triangles,
-        cover.records,
-        eps,
-        spacing(cover.resolution),
+    mesh, near = Mesh(start.surface.vertices, start.surface.faces), start.cover.near(eps)
+    owner = cubes(start)
+    seam = seam_vertices(mesh, owner)
+    inner, gradient, origin, trouble = remesh_apart(
+        mesh, start.gradient, owner, start.lid | seam, near, tolerance
     )
-    limits = (tolerance, ALIKE)
-    work = Working.of(mesh.vertices, mesh.faces, frozen, near)
-    work.tidy(near, limits)
-    for _ in range(ROUNDS):
-        bent = sum(work.bend(near, limits) for _ in range(BENDS))
-        work.tidy(near, limits)
-        if not bent:
-            break
-    faces, old = kernels.compact(work.faces, len(work.faces), len(work.vertices))
-    return Mesh(work.vertices[old], faces), work.origin[old]
+    outer, _, last, _ = remesh_apart(
+        inner, gradient, np.zeros(len(inner.faces), np.int32),
+        (start.lid | trouble)[origin], near, tolerance,
+        only=widened(inner.faces, seam[origin], 2),
+    )  # fmt: skip
+    return outer, origin[last]
+
+
+def remesh_apart(
+    start: Mesh,
+    gradient: np.ndarray,
+    owner: np.ndarray,
+    frozen: np.ndarray,
+    near: tuple,
+    tolerance: float,
+    only: np.ndarray | None = None,
+) -> tuple[Mesh, np.ndarray, np.ndarray, np.ndarray]:
+    """The mesh remeshed without making faces meet, its gradients, an old vertex near each, trouble.
+
+    Vertices near which faces met are frozen, with those round them, and the faces of the same
+    owner (F,) start again, as often as it takes: in the end all of them are frozen. Trouble (V,)
+    are the old vertices where that was so. Between faces of two owners all vertices are in frozen
+    (V,). `only` (V,): where to look at first, if not everywhere.
+    """
+    asked = np.ones(len(start.vertices), bool) if only is None else only
+    trouble = np.zeros(len(start.vertices), bool)
+    redone = np.ones(int(owner.max(initial=0)) + 1, bool)
+    work = Working.of(start, gradient, owner, asked, frozen)
+    while True:
+        work.improve(near, (tolerance, ALIKE))
+        crossing = work.crossing(start, redone)
+        if not len(crossing):
+            return *work.finished(), trouble
+        trouble[work.origin[work.faces[crossing]]] = True
+        trouble = widened(start.faces, trouble)
+        redone[:] = False
+        redone[work.owner[crossing]] = True
+        work.restart(start, gradient, redone, asked, frozen | trouble)
+
+
+def cubes(start: Marched) -> np.ndarray:
+    """The number of the cube that each face lies in, int32 (F,)."""
+    corner = start.cover.bricks // CUBE
+    m = int(corner.max(initial=0)) + 1
+    cube = (corner[:, 0] * m + corner[:, 1]) * m + corner[:, 2]
+    return np.repeat(cube.astype(np.int32), np.diff(start.surface.first_face))
+
+
+def seam_vertices(mesh: Mesh, owner: np.ndarray) -> np.ndarray:
+    """True (V,) where faces of different owners meet."""
+    one = np.empty(len(mesh.vertices), np.int32)
+    one[mesh.faces] = owner[:, None]
+    seam = np.zeros(len(mesh.vertices), bool)
+    seam[mesh.faces[one[mesh.faces] != owner[:, None]]] = True
+    return seam

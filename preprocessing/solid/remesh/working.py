@@ -1,0 +1,202 @@
+"""A mesh being remeshed: its arrays, and the passes over what is bad or has changed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from preprocessing.half_edge_kernels import match_half_edges
+from preprocessing.mesh import Mesh
+from preprocessing.solid.crossings import crossing_faces
+from preprocessing.solid.remesh import deviation_kernels, tidy_kernels
+from preprocessing.solid.remesh import halfedge_edit_kernels as kernels
+
+ROUNDS, BENDS = 3, 2  # rounds of bending and tidying; times that edges are asked in a round
+FEW = 1 / 200  # share of the vertices below which new ones are not worth another round
+ROOM = 1 / 8  # free rows, as a share of those in use, that arrays get when they are full
+PASSES = 6  # times that what changed is tried again
+SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
+
+
+@dataclass
+class Working:
+    """A closed manifold mesh being changed.
+
+    A face that is gone or a free row has -1 for its first corner, and vertices may be in no face;
+    `used` are the rows of faces and of vertices that ever were taken. `origin`: an old vertex near
+    each; `owner`: a number for each face, which faces that replace it inherit.
+    Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `dirty` the vertices
+    whose edges are new.
+    """
+
+    vertices: np.ndarray
+    gradient: np.ndarray
+    faces: np.ndarray
+    mates: np.ndarray
+    leaving: np.ndarray
+    origin: np.ndarray
+    owner: np.ndarray
+    frozen: np.ndarray
+    again: np.ndarray
+    dirty: np.ndarray
+    used: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        start: Mesh,
+        gradient: np.ndarray,
+        owner: np.ndarray,
+        asked: np.ndarray,
+        frozen: np.ndarray,
+    ) -> "Working":
+        """Take up a mesh; asked, frozen: bool (V,), vertices to look at and vertices that stay."""
+        count, faces = len(start.vertices), start.faces.astype(np.int32)
+        return cls(
+            start.vertices.copy(),
+            gradient.copy(),
+            faces,
+            match_half_edges(faces, count).mates.astype(np.int32),
+            kernels.leaving_halves(faces, count),
+            np.arange(count, dtype=np.int32),
+            owner,
+            frozen.copy(),
+            np.asarray(asked[faces].any(axis=1)),
+            asked.copy(),
+            (len(faces), count),
+        )
+
+    @property
+    def mesh(self) -> tuple[np.ndarray, ...]:
+        """The arrays that the kernels change."""
+        return self.vertices, self.gradient, self.faces, self.mates, self.leaving
+
+    def restart(
+        self,
+        start: Mesh,
+        gradient: np.ndarray,
+        owners: np.ndarray,
+        asked: np.ndarray,
+        frozen: np.ndarray,
+    ) -> None:
+        """Put the faces of some owners back as they were; asked, frozen: as of `of`.
+
+        owners: bool, by number. All vertices between faces of two owners have stayed.
+        """
+        count, old = len(start.vertices), len(start.faces)
+        self.frozen[:count] = frozen
+        back = owners[self.owner]
+        rows = np.flatnonzero(back[:old])
+        self.faces[back, 0] = -1
+        self.faces[rows] = start.faces[rows]
+        used = np.zeros(len(self.vertices), bool)
+        used[start.faces[rows]] = True
+        mine = used[:count]
+        self.vertices[used], self.gradient[used] = start.vertices[mine], gradient[mine]
+        self._match()
+        self.again[rows] = asked[start.faces[rows]].any(axis=1)
+        self.dirty[used] = asked[mine]
+
+    def _match(self) -> None:
+        """Find the half-edges anew."""
+        rows = np.flatnonzero(self.faces[:, 0] >= 0)
+        faces = self.faces[rows]
+        mates = match_half_edges(faces, len(self.vertices)).mates.reshape(-1, 3)
+        self.mates.reshape(-1, 3)[rows] = 3 * rows[mates // 3] + mates % 3
+        halves = kernels.leaving_halves(faces, len(self.vertices))
+        self.leaving = np.where(halves < 0, -1, 3 * rows[halves // 3] + halves % 3).astype(np.int32)
+
+    def improve(self, near: tuple, limits: tuple[float, float]) -> None:
+        """Tidy, then bend and tidy by turns. near: as of TriangleBricks; limits: judge_edges."""
+        self.tidy(near, limits)
+        for _ in range(ROUNDS):
+            bent = sum(self.bend(near, limits) for _ in range(BENDS))
+            self.tidy(near, limits)
+            if bent < FEW * self.used[1]:
+                break
+
+    def crossing(self, start: Mesh, owners: np.ndarray) -> np.ndarray:
+        """The faces (K,) that meet another, if one of the two is new and has one of these owners.
+
+        Of the start no faces meet, so these are all when the others were asked before.
+        """
+        rows = np.flatnonzero(self.faces[:, 0] >= 0)
+        new = kernels.changed_faces(start.vertices, start.faces, self.vertices, self.faces)
+        new &= owners[self.owner]
+        mesh = Mesh(self.vertices, self.faces[rows])
+        found: np.ndarray = rows[crossing_faces(mesh, new[rows], closed=True)]
+        return found
+
+    def finished(self) -> tuple[Mesh, np.ndarray, np.ndarray]:
+        """The mesh without what is gone, its gradients, and an old vertex near each."""
+        faces, old = kernels.compact(self.faces, len(self.faces), len(self.vertices))
+        return Mesh(self.vertices[old], faces), self.gradient[old], self.origin[old]
+
+    def tidy(self, near: tuple, limits: tuple[float, float]) -> int:
+        """Better the slivers; how many changes that took."""
+        total = 0
+        for _ in range(PASSES):
+            bad = tidy_kernels.bad_faces(
+                self.vertices, self.faces, self.frozen, SMALLEST, self.again
+            )
+            listed = np.flatnonzero(bad)
+            done = self._tidy(near, limits, listed) if len(listed) else 0
+            total += done
+            if not done:
+                break
+        return total
+
+    def _tidy(self, near: tuple, limits: tuple[float, float], listed: np.ndarray) -> int:
+        """Try the listed faces, colour by colour; how many changes that took."""
+        keys, blocks = tidy_kernels.block_keys(self.vertices, self.faces, listed, near[5])
+        order = np.argsort(keys, kind="stable")
+        keys, listed = keys[order], listed[order]
+        first = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
+        colour = keys[first[:-1]] // blocks
+        self._make_room(0, int(np.bincount(colour).max()))  # scratch, a vertex a block
+        flags, done = (self.again, self.dirty), 0
+        for one in range(tidy_kernels.COLOURS):
+            mine = np.flatnonzero(colour == one)
+            if len(mine):
+                ends = first[mine[0] : mine[-1] + 2]
+                done += tidy_kernels.tidy_blocks(
+                    near, self.mesh, self.frozen, limits, SMALLEST, flags, listed, ends,
+                    self.used[1],
+                )  # fmt: skip
+        return done
+
+    def bend(self, near: tuple, limits: tuple[float, float]) -> int:
+        """Give a vertex to the chords that are off, the worst first; how many were."""
+        deviation = deviation_kernels.judge_edges(near, self.mesh, self.frozen, self.dirty, limits)
+        self.dirty[:] = False
+        chosen = np.flatnonzero(deviation)
+        chosen = chosen[np.argsort(-np.abs(deviation[chosen]), kind="stable")]
+        points, normals, found = deviation_kernels.new_points(
+            near, self.mesh, chosen, deviation[chosen]
+        )
+        chosen = chosen[found]
+        corner = self.faces.reshape(-1)
+        ends = np.stack([corner[chosen], corner[self.mates[chosen]]], axis=1)
+        bends = ends, points[found], normals[found]
+        more = len(ends)
+        self._make_room(2 * more, more)
+        rows, self.used = self.used, (self.used[0] + 2 * more, self.used[1] + more)
+        self.owner[rows[0] : self.used[0]] = np.repeat(self.owner[chosen // 3], 2)
+        flags = (self.again, self.dirty)
+        tidy_kernels.bend(near, self.mesh, self.origin, bends, rows, flags)
+        return more
+
+    def _make_room(self, faces: int, vertices: int) -> None:
+        """See to it that so many rows of faces and of vertices are free."""
+
+        def longer(array: np.ndarray, rows: int, value: float = 0) -> np.ndarray:
+            return np.concatenate([array, np.full((rows, *array.shape[1:]), value, array.dtype)])
+
+        if (lack := self.used[0] + faces - len(self.faces)) > 0:
+            rows = lack + int(ROOM * self.used[0])
+            self.faces, self.mates = longer(self.faces, rows, -1), longer(self.mates, 3 * rows, -1)
+            self.owner, self.again = longer(self.owner, rows), longer(self.again, rows)
+        if (lack := self.used[1] + vertices - len(self.vertices)) > 0:
+            rows = lack + int(ROOM * self.used[1])
+            self.vertices, self.gradient = longer(self.vertices, rows), longer(self.gradient, rows)
+            self.origin, self.frozen = longer(self.origin, rows), longer(self.frozen, rows)
+            self.leaving, self.dirty = longer(self.leaving, rows, -1), longer(self.dirty, rows)
