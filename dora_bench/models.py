@@ -1,7 +1,7 @@
 """Models the benchmark can run: what one must offer, and how a name becomes one.
 
 A model is any object with `info`, `encode` and `decode` (no base class). Names are: a built-in
-baseline (`identity`, `voxel-64`, ...), the path of a checkpoint, a model in the box (`dora-tiny`),
+baseline (`identity`, `voxel-64`, ...), the path of a checkpoint, a model in the box (BOXED),
 a published family with its weights or without (`triposg:/weights/vae`), `module:attribute` of a
 model or factory that can be imported, or the name of an entry point in "dora_bench.models".
 """
@@ -21,7 +21,8 @@ from preprocessing.console import UsageError, nearest
 
 GROUP = "dora_bench.models"
 BASELINES = ("identity", "voxel-N", "decimate-N", "draco-Q", "poisson-N")
-BOXED = ("dora-tiny",)
+SPARSE = "sparse-tiny"
+BOXED = ("dora-tiny", SPARSE)
 PUBLISHED = (*BOXED, "dora-1.1", "hunyuan3d-2.1", "triposg", "step1x-3d", "craftsman")
 EXAMPLES = ("identity", "voxel-64", "decimate-1000", "draco-10", "poisson-4096")
 
@@ -67,7 +68,11 @@ def find_model(name: str, posterior: str = "mean") -> Callable[[], ShapeModel]:
 
 
 def sparse_folder(name: str) -> Path | None:
-    """The folder itself where a name is that of a sparse VAE's run, else None."""
+    """The folder itself where a name is that of a sparse VAE's run, or in the box; else None."""
+    if name == SPARSE and not Path(name).exists():
+        from vae.published.hub import boxed
+
+        return boxed(name)
     if not Path(name).is_dir():
         return None
     from vae.sparse.run import is_sparse

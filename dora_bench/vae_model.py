@@ -16,7 +16,7 @@ from vae.latents import Draw, TokenSource, draw_points, encode_shape
 from vae.model import DoraVAE
 from vae.published.families import FAMILIES, family_name
 from vae.published.files import find_weights
-from vae.published.hub import BOXED, locate
+from vae.published.hub import BOXED, card_of, locate
 from vae.reconstruction import CHUNK_BYTES, read_surface
 from vae.variant import DORA
 
@@ -49,6 +49,7 @@ class VAEModel:
             posterior=posterior,
             device=device,
             config=described(model, family, path),
+            card=card_of(path),
         )
         self.source: tuple[str, int, TokenSource] | None = None
         self.spent: dict[tuple[int, int], float] = {}  # seconds that the points of a count took

@@ -10,6 +10,7 @@ from dora_bench.protocol import Latent, ModelInfo, ShapeInput
 from preprocessing.console import UsageError
 from preprocessing.mesh import Mesh, MeshError
 from vae.checkpoint import CheckpointError, weights_hash
+from vae.published.hub import card_of
 from vae.sparse.run import load_sparse
 from vae.sparse.voxelise import batch_of, voxelise
 
@@ -39,6 +40,7 @@ class SparseModel:
             posterior="mean",
             device=self.device,
             config=asdict(model.config),
+            card=card_of(folder),
         )
 
     @torch.inference_mode()

@@ -5,7 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.boxed.figures import HELD_OUT_SEED, measure
+from benchmarks.boxed.figures import HELD_OUT_SEED, measure, raw_mesh
+from dora_bench.models import resolve_model
+from dora_bench.protocol import ShapeInput
+from dora_bench.score import score_meshes
+from preprocessing.mesh import normalise
+from preprocessing.solid.watertight import make_watertight
 from vae.model import DoraVAE
 from vae.published.hub import ASSETS
 
@@ -34,3 +39,14 @@ def test_more_tokens_are_better_on_shapes_it_never_saw(model: DoraVAE) -> None:
     assert np.min(many) > 0.93
     assert np.min(few) > 0.85
     assert (np.array(many) > np.array(few)).all()
+
+
+def test_the_volume_based_rival_is_in_the_box_too() -> None:
+    """On a scene it never saw: voxels in, voxels out, a mesh that is near."""
+    rival = resolve_model("sparse-tiny")
+    assert (ASSETS / "sparse-tiny/model.safetensors").stat().st_size < 8e6
+    assert rival.info.card["licence"] == "Apache-2.0"
+    raw = raw_mesh("generated", f"{HELD_OUT_SEED}-000")
+    solid = normalise(make_watertight(raw, eps=2 / 128, resolution=128).mesh)[0]
+    latent = rival.encode(ShapeInput("scene", solid), 0, 0)
+    assert score_meshes(solid, rival.decode(latent, 128), points=20_000)["iou"] > 0.8

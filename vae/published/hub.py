@@ -1,5 +1,6 @@
 """Names of models become files: in the box, given with a family, or fetched from the hub."""
 
+import json
 import logging
 import socket
 from pathlib import Path
@@ -10,6 +11,8 @@ from vae.published.families import FAMILIES, Family, family_name
 
 BOXED = ("dora-tiny",)
 ASSETS = Path(__file__).parents[1] / "assets"
+CARD = "card.json"
+CARD_LINES = ("licence", "data", "steps", "batch", "hours", "device", "command", "note")
 log = logging.getLogger("vae")
 
 
@@ -40,6 +43,15 @@ def boxed(name: str) -> Path:
     if not path.is_dir():
         raise CheckpointError(f"{name} is not in this installation (there is no {path})")
     return path
+
+
+def card_of(folder: Path) -> dict[str, str]:
+    """What a model's card says in a line each, {} where the folder has none."""
+    path = folder / CARD
+    if not path.is_file():
+        return {}
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return {key: str(told[key]) for key in CARD_LINES if key in told}
 
 
 def fetch(family: str, name: str, accept_licence: bool) -> Path:
