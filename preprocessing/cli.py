@@ -18,19 +18,22 @@ from preprocessing.options import (
     Inputs,
     Json,
     Memory,
+    MeshFormat,
     Out,
     Overwrite,
     Quiet,
     RayAddress,
     Seed,
+    Shards,
+    ShardSize,
     Timeout,
     Workers,
+    finish,
     options_checked,
     run_limits,
 )
 
 if TYPE_CHECKING:
-    from preprocessing.running.summary import Summary
     from preprocessing.running.tasks import Plan
     from preprocessing.settings import Limits
 
@@ -54,7 +57,6 @@ Resolution = Annotated[
     typer.Option(min=1, help="Grid cells per axis. [default: round(2 / eps)]", show_default=False),
 ]
 Method = Annotated[str, typer.Option(help="offset, alpha-wrap or manifold.")]
-MeshFormat = Annotated[str, typer.Option(help="ply, obj, glb or stl.")]
 KeepCavities = Annotated[
     bool, typer.Option("--keep-cavities", help="Keep voids that the input bounds as true cavities.")
 ]
@@ -92,11 +94,6 @@ Space = Annotated[int, typer.Option(min=0, help="Supervision points in the whole
 SampleFormat = Annotated[
     str, typer.Option(help="safetensors, npz (the published layout), hunyuan or vecset.")
 ]
-Shards = Annotated[
-    Path | None,
-    typer.Option(help="Pack the samples into shards below this folder.", show_default=False),
-]
-ShardSize = Annotated[str, typer.Option(help="Bytes a shard: 2GB, 500MB.")]
 
 
 @app.command()
@@ -294,15 +291,6 @@ def carry_out(
         if packing is not None and summary.counts.keys() & {"ok", "skipped"}:
             pack_folder(plan.samples_folder, *packing, quiet=limits.quiet)
     finish(summary, quiet, as_json)
-
-
-def finish(summary: "Summary", quiet: bool, as_json: bool) -> None:
-    """Print a run's summary and exit with its code."""
-    if as_json:
-        typer.echo(json.dumps(summary.as_json()))
-    elif not quiet:
-        typer.echo(str(summary))
-    raise typer.Exit(summary.exit_code)
 
 
 @app.command()

@@ -1,15 +1,18 @@
-"""The options that all commands share, defined once; `vae` and `dora_bench` import them too."""
+"""The options that all commands share, defined once, and how a run ends; `vae` and `dora_bench`
+import them too."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from preprocessing.console import UsageError
 
 if TYPE_CHECKING:
+    from preprocessing.running.summary import Summary
     from preprocessing.settings import Limits
 
 Inputs = Annotated[
@@ -36,6 +39,16 @@ Memory = Annotated[
     float,
     typer.Option(min=0, help="GB an item may take; 0 for 90 % of the machine over the workers."),
 ]
+Gpus = Annotated[
+    float,
+    typer.Option(min=0, help="Of a GPU, what Ray gives each worker; 0 for a quarter of one."),
+]
+Shards = Annotated[
+    Path | None,
+    typer.Option(help="Pack the outputs into shards below this folder.", show_default=False),
+]
+ShardSize = Annotated[str, typer.Option(help="Bytes a shard: 2GB, 500MB.")]
+MeshFormat = Annotated[str, typer.Option(help="ply, obj, glb or stl.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Do everything again.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
@@ -66,6 +79,7 @@ def run_limits(
     timeout: float,
     memory: float,
     quiet: bool,
+    gpus: float = 0.0,
 ) -> "Limits":
     """The common options as every run takes them. Raises UsageError."""
     from preprocessing.settings import Limits
@@ -77,5 +91,15 @@ def run_limits(
             ray_address=ray_address,
             timeout=timeout or None,
             memory=memory or None,
+            gpus=gpus,
             quiet=quiet,
         )
+
+
+def finish(summary: "Summary", quiet: bool, as_json: bool) -> NoReturn:
+    """Print a run's summary and exit with its code."""
+    if as_json:
+        typer.echo(json.dumps(summary.as_json()))
+    elif not quiet:
+        typer.echo(str(summary))
+    raise typer.Exit(summary.exit_code)

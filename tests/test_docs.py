@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from preprocessing.mesh import save_mesh
+from preprocessing.points.sampling import Supervision, sample_shape
 from preprocessing.shapes import gear
+from vae.bulk.statistics import write_statistics
 from vae.checkpoint import write_run
 from vae.config import TINY, override
+from vae.latents import encode_shape, write_latents
 from vae.model import DoraVAE
 
 ROOT = Path(__file__).parent.parent
@@ -37,8 +40,15 @@ def test_the_python_of_the_guides_runs(tmp_path: Path, monkeypatch: pytest.Monke
     model.decoder.output_proj.bias.data.fill_(0.05)  # somewhere inside
     write_run("runs/tiny", model.state_dict(), config)
     names: dict = {}
-    for guide in ("python", "samples-in-pytorch"):
+    sample = sample_shape(gear().mesh, points=256, supervision=Supervision(dense=500, space=100))
+    latents = encode_shape(model, sample, 9)
+    write_latents(latents, "latents/car.safetensors")
+    write_statistics({"car": Path("latents/car.safetensors")}, {}, Path("latents"), quiet=True)
+    for guide in ("python", "samples-in-pytorch", "latents"):
         exec(compile(python_of(guide), guide, "exec"), names)
+    assert names["z"].shape == latents.mean.shape
+    assert abs(names["z"].mean()) < 1e-5  # one file is the whole set
+    assert abs(names["z"].std(dim=0, correction=0) - 1).max() < 1e-4
     assert Path("car_solid.ply").stat().st_size > 1000
     assert names["solid"].audit["watertight"]
     assert names["inside"].shape == (1,)

@@ -10,7 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from preprocessing.console import UsageError, add_version, run_command, stdout_for_results_only
-from preprocessing.options import Json, Overwrite, Quiet, Seed
+from preprocessing.options import (
+    Executor,
+    Gpus,
+    Inputs,
+    Json,
+    Memory,
+    MeshFormat,
+    Overwrite,
+    Quiet,
+    RayAddress,
+    Seed,
+    Shards,
+    ShardSize,
+    Timeout,
+    Workers,
+    finish,
+    options_checked,
+    run_limits,
+)
 
 if TYPE_CHECKING:
     from vae.inputs import Input
@@ -27,6 +45,10 @@ add_version(app, "dora-vae")
 
 Run = Annotated[Path, typer.Option("--out", help="The run's folder.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
+FileOrFolder = Annotated[
+    Path,
+    typer.Option("--out", help="File to write; of several inputs, the folder.", show_default=False),
+]
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=False)]
 Model = Annotated[
     Path, typer.Option("--model", help="dora-tiny, a run, a .safetensors, a .ckpt, or FAMILY:PATH.")
@@ -129,9 +151,9 @@ def train(
 
 @app.command()
 def encode(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A mesh or a sample file.")],
+    inputs: Inputs,
     model: Model,
-    out: Out,
+    out: FileOrFolder,
     tokens: Tokens = 1024,
     eps: Eps = None,
     raw: Raw = False,
@@ -140,22 +162,55 @@ def encode(
     heads: Heads = None,
     attention: Attention = "full",
     device: Device = "auto",
+    shards: Shards = None,
+    shard_size: ShardSize = "2GB",
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    gpus: Gpus = 0.0,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A shape to latents: mean, log-variance and token positions as safetensors.
+    """Shapes to latents: mean, log-variance and token positions as safetensors.
 
-    A raw mesh is made watertight first, at the eps the model was trained at.
+    A raw mesh is made watertight first, at the eps the model was trained at. Of one file, --out is
+    the file to write. Folders, lists, patterns and shards go through the runner into the folder
+    --out, with a ledger, and latents.json for a diffusion trainer; the same command again goes on.
 
     \b
-    Example:
+    Examples:
       dora-vae encode car.safetensors --model runs/tiny --tokens 1024 --out car.latents.safetensors
+      dora-vae encode prepared/samples --model runs/tiny --tokens 1024 --out latents
     """
     from preprocessing.first_look import check_in_file, check_out_file
+    from vae.bulk.many import encode_many, model_source
+    from vae.bulk.settings import EncodeSettings
+    from vae.bulk.sources import is_bulk
     from vae.inputs import read_input
     from vae.latents import check_draw, check_tokens, encode_shape, write_latents
     from vae.local import nearest_count
 
+    if is_bulk(inputs):
+        limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
+        with usage_errors(), stdout_for_results_only():
+            check_device(device)
+            origin, limits = model_source(model, heads, device, limits, tokens)
+            settings = EncodeSettings(
+                model_sha256=origin.sha256,
+                tokens=tokens,
+                eps=chosen_eps(eps, model),
+                raw=raw,
+                posterior=check_draw(posterior),
+                seed=seed,
+                attention=attention,
+            )
+            packing = (shards, shard_size) if shards else None
+            summary = encode_many(inputs, out, settings, origin, limits, packing, overwrite)
+        finish(summary, quiet, as_json)
+    source = Path(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
         check_out_file(out)
@@ -174,9 +229,9 @@ def encode(
 
 @app.command()
 def decode(
-    source: Annotated[Path, typer.Argument(metavar="LATENTS", help="What `encode` wrote.")],
+    inputs: Inputs,
     model: Model,
-    out: Out,
+    out: FileOrFolder,
     resolution: Resolution = 256,
     posterior: Annotated[
         str | None, typer.Option(help="mean or sample; as encoded when not given.")
@@ -185,20 +240,51 @@ def decode(
     heads: Heads = None,
     attention: Attention = "full",
     device: Device = "auto",
+    format: MeshFormat = "ply",
+    workers: Workers = 0,
+    executor: Executor = "auto",
+    ray_address: RayAddress = None,
+    timeout: Timeout = 3600.0,
+    memory: Memory = 0.0,
+    gpus: Gpus = 0.0,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Latents to a mesh in the normalised frame.
+    """Latents to meshes in the normalised frame.
+
+    INPUT is what `encode` wrote: of one file, --out is the mesh; of folders, lists, patterns and
+    shards the folder of meshes, with a ledger. The same command again goes on.
 
     \b
-    Example:
+    Examples:
       dora-vae decode car.latents.safetensors --model runs/tiny --out car.ply
+      dora-vae decode latents --model runs/tiny --resolution 256 --out decoded
     """
     from preprocessing.first_look import check_in_file, check_out_file
     from preprocessing.mesh import WRITERS, save_mesh
+    from vae.bulk.many import decode_many, model_source
+    from vae.bulk.settings import DecodeSettings
+    from vae.bulk.sources import is_bulk
     from vae.latents import read_latents, redrawn
     from vae.reconstruction import decode_latents
 
+    if is_bulk(inputs):
+        limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
+        with usage_errors(), stdout_for_results_only(), options_checked():
+            check_device(device)
+            origin, limits = model_source(model, heads, device, limits)
+            settings = DecodeSettings(
+                model_sha256=origin.sha256,
+                resolution=resolution,
+                posterior=posterior,
+                seed=seed,
+                attention=attention,
+                format=format,
+            )
+            summary = decode_many(inputs, out, settings, origin, limits, overwrite)
+        finish(summary, quiet, as_json)
+    source = Path(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
         check_out_file(out, WRITERS)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,6 +25,7 @@ from preprocessing.memory import available_memory
 from preprocessing.mesh import Mesh
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.fps import farthest_points
+from preprocessing.points.sample_at import SampleSource, open_arrays
 from preprocessing.points.samples import Sample
 from preprocessing.points.sampling import salient_cloud, sample_surface
 from preprocessing.seeds import generator
@@ -219,9 +220,10 @@ def encode_shape(
         source = TokenSource(source, seed=seed, points=model.variant.points)
     encode = encode_cloud if model.variant.clouds == 1 else encode_clouds
     found, positions, salient = encode(model, source, tokens, near)
+    # Contiguous, as they come back from a file: the last bit of a product follows the layout.
     return Latents(
-        mean=found.mean[0].float().cpu(),
-        logvar=found.logvar[0].float().cpu(),
+        mean=found.mean[0].float().cpu().contiguous(),
+        logvar=found.logvar[0].float().cpu().contiguous(),
         positions=torch.tensor(positions),
         salient=salient,
         draw=posterior,
@@ -349,16 +351,22 @@ def write_latents(latents: Latents, path: str | Path) -> None:
         save_file({k: v.contiguous() for k, v in arrays.items()}, temporary, metadata=metadata)
 
 
-def read_latents(path: str | Path) -> Latents:
-    """Latents from a file. Raises LatentsError for any other file."""
+def latents_header(handle: Any, path: SampleSource) -> dict[str, Any]:
+    """What an open latents file says of itself. Raises LatentsError for any other file."""
+    header: dict[str, Any] = json.loads((handle.metadata() or {}).get("latents", "{}"))
+    if header.get("format") != FORMAT:
+        raise LatentsError(f"{path}: not a latents file; `dora-vae encode` writes them")
+    return header
+
+
+def read_latents(path: SampleSource) -> Latents:
+    """Latents from a file or from a part of a shard. Raises LatentsError for any other file."""
     try:
-        with safe_open(path, "pt") as handle:
-            metadata = json.loads((handle.metadata() or {}).get("latents", "{}"))
-            if metadata.get("format") != FORMAT:
-                raise LatentsError(f"{path}: not a latents file; `dora-vae encode` writes them")
+        with open_arrays(path) as handle:
+            metadata = latents_header(handle, path)
             # Copied: see `vae.model` on memory that is not torch's own.
             names = ("mean", "logvar", "positions")
-            arrays = {name: handle.get_tensor(name).clone() for name in names}
+            arrays = {name: torch.tensor(handle.get_tensor(name)) for name in names}
     except SafetensorError as error:
         raise LatentsError(f"{path}: not a latents file ({error})") from error
     return Latents(

@@ -119,6 +119,17 @@ def read_sample(path: SampleSource) -> Sample:
     return sample
 
 
+def read_clouds(path: SampleSource) -> Sample:
+    """The surface clouds and orders of a sample, checked, its supervision left unread (and empty):
+    what encoding takes, an eighth of the bytes. Raises as `read_sample`."""
+    arrays, metadata = read_arrays(path, ("coarse_surface", "sharp_surface", *ORDERS))
+    metadata.pop("format")
+    none = {name: np.zeros((0, COLUMNS[name]), np.float32) for name in ARRAYS if name not in arrays}
+    sample = Sample(**arrays, **none, metadata=metadata)
+    check_sample(sample)
+    return sample
+
+
 def read_metadata(path: SampleSource) -> dict[str, str]:
     """The metadata of a sample file without its arrays. Raises as `read_sample`."""
     return read_arrays(path, ())[1]

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,15 @@ def parse_size(text: str) -> int:
 
 
 def pack_samples(
-    samples: Mapping[str, Path], out: Path, shard_size: int, quiet: bool = False
+    samples: Mapping[str, Path],
+    out: Path,
+    shard_size: int,
+    quiet: bool = False,
+    metadata_of: Callable[[Path], Mapping[str, Any]] = read_metadata,
 ) -> Packing:
     """Pack sample files, by id, into shards of about `shard_size` bytes below `out`.
+
+    metadata_of: what a file's json holds; of other files than samples (latents), theirs.
 
     A shard ends after the sample that brings it to that size. Shards of an earlier packing are
     replaced. Raises UsageError when `out` cannot be written and SampleError for a file that is no
@@ -81,7 +87,7 @@ def pack_samples(
         while len(rows) < len(samples):
             name = f"shard-{shards:05d}.tar"
             with atomic_path(out / name) as temporary:
-                for row in fill_shard(temporary, left, shard_size):
+                for row in fill_shard(temporary, left, shard_size, metadata_of):
                     rows.append(row | {"shard": name})
                     progress.update()
             shards += 1
@@ -99,12 +105,15 @@ def number(shard: Path) -> int:
 
 
 def fill_shard(
-    path: Path, samples: Iterator[tuple[str, Path]], shard_size: int
+    path: Path,
+    samples: Iterator[tuple[str, Path]],
+    shard_size: int,
+    metadata_of: Callable[[Path], Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Write samples into one tar until it is full; the index row of each, its shard apart."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         for name, source in samples:
-            metadata, data = read_metadata(source), source.read_bytes()
+            metadata, data = metadata_of(source), source.read_bytes()
             key = name.replace("%", "%25").replace(".", "%2E")
             offset = add(tar, f"{key}.safetensors", data)
             add(tar, f"{key}.json", json.dumps({"id": name, **metadata}, sort_keys=True).encode())

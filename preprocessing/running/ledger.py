@@ -184,7 +184,8 @@ class Ledger:
         self.synced = self.folded = time.monotonic()
         if os.fstat(self.journal.fileno()).st_size:
             self.fold()  # an earlier run was killed; from here on the parquet file has all its rows
-        wanted = pa.schema([schema.field(name) for name in ("id", *PROOF_NAMES)])
+        names = [name for name in PROOF_NAMES if name in schema.names]
+        wanted = pa.schema([schema.field(name) for name in ("id", *names)])
         table = wanted.empty_table()
         self.file: pq.ParquetFile | None = None  # stays the old one when a fold replaces it
         if parquet_path(folder).exists():
@@ -194,7 +195,7 @@ class Ledger:
         self.row = {name: row for row, name in enumerate(table["id"].to_pylist())}
         self.proof = {
             name: table[name].combine_chunks() if name in LONG else encode(table[name])
-            for name in PROOF_NAMES
+            for name in names
         }
         self.group: tuple[int, pa.Table] = (-1, table)
 

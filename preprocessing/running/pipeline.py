@@ -61,7 +61,7 @@ def work_of(plan: Plan) -> Work:
         told=plan_told(plan),
         function=Prepare(plan),
         preload=HEAVY,
-        warm=partial(warm_kernels, plan),
+        begin=partial(warm_kernels, plan),
     )
 
 
@@ -97,7 +97,7 @@ def run_work(
             if removed and not limits.quiet:
                 print(f"removed {removed} outputs of other settings", file=sys.stderr)
             stack.enter_context(run_record.kept(summary.counts))
-            work.warm(limits.quiet)
+            work.begin(limits.quiet)
             decider = Decider(
                 stages=stages,
                 version=recorder.version,

@@ -76,7 +76,8 @@ class Work:
 
     told: the settings by name, as run.json keeps them. function: called with each Task in a child,
     returns the ledger's columns by `Output.key`, and `input` and `unchanged` (see stages.prepare).
-    preload: modules the fork server loads for it. warm: called once before, with `quiet`.
+    preload: modules the fork server loads for it. begin: called with `quiet` before the first item,
+    when the folder is known to be fit.
     """
 
     out: Path
@@ -84,5 +85,5 @@ class Work:
     told: Mapping[str, Any]
     function: Callable[[Task], dict[str, Any]]
     preload: tuple[str, ...]
-    warm: Callable[[bool], None]
+    begin: Callable[[bool], None]
     label: str = "meshes"

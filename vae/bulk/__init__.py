@@ -1,0 +1,1 @@
+"""Whole folders through a model: shapes to latents, latents to meshes, by the runner."""

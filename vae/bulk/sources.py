@@ -1,0 +1,93 @@
+"""What bulk encoding and decoding are given: folders, lists and globs of files, and shards."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from preprocessing.console import UsageError
+from preprocessing.points.sample_at import SampleAt, SampleSource
+from preprocessing.points.shards import INDEX, find_packed, is_packed
+from preprocessing.running.ids import Entry, Part
+from preprocessing.running.lists import SUFFIXES as LISTS
+from preprocessing.running.manifest import MAGIC, find_inputs
+from preprocessing.running.proof import input_facts
+from preprocessing.running.tasks import Task
+
+
+def is_bulk(inputs: Sequence[str]) -> bool:
+    """Whether INPUT names more than one file: several, a folder, a list or a pattern."""
+    if len(inputs) != 1:
+        return True
+    path = Path(inputs[0])
+    if path.is_dir() or path.suffix.lower() in LISTS:
+        return True
+    return not path.is_file() and any(character in inputs[0] for character in MAGIC)
+
+
+def find_entries(
+    inputs: Sequence[str],
+    suffixes: Collection[str],
+    exclude: Path,
+    passed_over: Counter[str] | None = None,
+) -> list[Entry]:
+    """Every file or packed part that INPUT names, sorted by id; otherwise as `find_inputs`.
+
+    A folder that `dora-prep run` wrote stands for its samples, a folder of shards for what is
+    packed in them. Raises UsageError also where a packed input and another have one id.
+    """
+    packed: list[Entry] = []
+    files = []
+    for text in map(samples_below, inputs):
+        if is_packed(Path(text)):
+            packed += packed_entries(Path(text))
+        else:
+            files.append(text)
+    found = find_inputs(files, suffixes, exclude, passed_over) if files else []
+    counts = Counter(entry.id for entry in (*found, *packed))
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise UsageError(f"{len(twice)} ids come from several INPUTs, as {twice[0]!r}: give one")
+    return sorted([*found, *packed])
+
+
+def samples_below(text: str) -> str:
+    """The samples of a folder that `dora-prep run` wrote; any other INPUT as it is."""
+    below = Path(text) / "samples"
+    return str(below) if below.is_dir() else text
+
+
+def packed_entries(folder: Path) -> list[Entry]:
+    """What shards hold. Raises UsageError where a shard is missing."""
+    table = pq.read_table(folder / INDEX, columns=["id", "sha256"])
+    columns = (table[name].to_pylist() for name in table.column_names)
+    digest = dict(zip(*columns, strict=True))
+    return [
+        Entry(name, str(at.path.absolute()), part=Part(at.offset, at.size, digest[name]))
+        for name, at in find_packed(folder).items()
+    ]
+
+
+def source_of(task: Task) -> SampleSource:
+    """Where the bytes of a task's input are."""
+    if task.part is None:
+        return Path(task.path)
+    return SampleAt(Path(task.path), task.part.offset, task.part.size)
+
+
+def facts_of_input(task: Task) -> dict[str, Any]:
+    """As `input_facts`; size and time of a part are its shard's, its sha256 is the index's.
+
+    Raises MeshError(missing | unreadable).
+    """
+    if task.part is None:
+        return input_facts(task.path)
+    found = Path(task.path).stat()
+    return {
+        "input_bytes": found.st_size,
+        "input_mtime_ns": found.st_mtime_ns,
+        "input_sha256": task.part.sha256,
+        "companions": None,
+    }
