@@ -1,6 +1,8 @@
 """dora-bench: suites, evaluation, scores, the leaderboard. Parses, calls, prints."""
 
+import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -27,6 +29,7 @@ from preprocessing.options import (
     Workers,
     run_limits,
 )
+from preprocessing.stores.address import Place, place
 
 if TYPE_CHECKING:
     from dora_bench.placing import Align as AlignName
@@ -92,9 +95,10 @@ def build(
     from dora_bench.suite import SuiteSettings, build_suite, read_sources, read_train_list
     from preprocessing.first_look import check_out_folder
     from preprocessing.running.manifest import find_inputs, mesh_suffixes
+    from preprocessing.stores.working import inputs_here, kept_folder
 
-    with stdout_for_results_only():
-        check_out_folder(out)
+    with stdout_for_results_only(), kept_folder(out) as folder, inputs_here(inputs) as local:
+        check_out_folder(folder)
         settings = SuiteSettings(
             name=name,
             per_level=per_level,
@@ -106,9 +110,9 @@ def build(
             licence=licence,
             train_ids=frozenset(read_train_list(train)) if train else frozenset(),
         )
-        entries = find_inputs(inputs, mesh_suffixes(), exclude=out)
+        entries = find_inputs(local, mesh_suffixes(), exclude=folder)
         suite, left_out = build_suite(
-            entries, out, settings, workers=workers, quiet=quiet or as_json
+            entries, folder, settings, workers=workers, quiet=quiet or as_json
         )
     show_suite(suite, left_out, quiet, as_json)
     raise typer.Exit(EXIT_SOME_FAILED if left_out else 0)
@@ -155,10 +159,17 @@ def evaluate_command(
     ],
     tokens: Annotated[str, typer.Option(help="Token counts, with commas.")] = "64,256,1024",
     suite: Annotated[
-        Path | None,
-        typer.Option(help="A suite. [default: the mini-suite, built once]", show_default=False),
+        Place | None,
+        typer.Option(
+            parser=place,
+            metavar="DIR",
+            help="A suite. [default: the mini-suite, built once]",
+            show_default=False,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results"),
+    out: Annotated[
+        Place, typer.Option(parser=place, metavar="DIR", help="Folder of results.")
+    ] = Path("results"),
     resolution: Annotated[
         int, typer.Option(min=8, help="Grid cells per axis when a model reads its surface.")
     ] = 256,
@@ -207,17 +218,19 @@ def evaluate_command(
     from dora_bench.score import ScoreSettings
     from dora_bench.suite import load_suite
     from preprocessing.first_look import check_out_folder
+    from preprocessing.stores.working import here, kept_folder
 
     one_of("--posterior", posterior, ("mean", "sample"))
     how = one_of("--align", align, ALIGNMENTS)
     counts = parse_tokens(tokens)
-    with stdout_for_results_only():
+    with stdout_for_results_only(), contextlib.ExitStack() as stack:
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
         model = [settled(name, accept_licence) for name in model]
         for name in model:
             find_model(name)  # a misspelt one is told before a suite is built
-        check_out_folder(out)
-        chosen = load_suite(suite) if suite else mini_suite(limits.quiet)
+        folder = stack.enter_context(kept_folder(out))
+        check_out_folder(folder)
+        chosen = load_suite(stack.enter_context(here(suite))) if suite else mini_suite(limits.quiet)
         settings = EvalSettings(
             score=ScoreSettings(seed=seed, angle=chosen.record["angle"], points=points),
             resolution=resolution,
@@ -232,7 +245,10 @@ def evaluate_command(
             retry=retry,
             overwrite=overwrite,
         )
-        done = evaluate_all(model, chosen, out, counts, settings, running)
+        done = [
+            replace(one, folder=out / one.folder.relative_to(folder))
+            for one in evaluate_all(model, chosen, folder, counts, settings, running)
+        ]
     n_ok, n_total = sum(e.n_ok for e in done), sum(e.n_total for e in done)
     show_evaluations(done, quiet, as_json)
     raise typer.Exit(0 if n_ok == n_total else EXIT_SOME_FAILED)
@@ -240,10 +256,17 @@ def evaluate_command(
 
 @app.command()
 def score(
-    truth: Annotated[Path, typer.Argument(help="A mesh or a folder of meshes.")],
-    prediction: Annotated[Path, typer.Argument(help="The same, matched by id.")],
+    truth: Annotated[
+        Place, typer.Argument(parser=place, metavar="TRUTH", help="A mesh or a folder of meshes.")
+    ],
+    prediction: Annotated[
+        Place, typer.Argument(parser=place, metavar="PREDICTION", help="The same, matched by id.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Write the rows as CSV.", show_default=False)
+        Place | None,
+        typer.Option(
+            parser=place, metavar="FILE", help="Write the rows as CSV.", show_default=False
+        ),
     ] = None,
     points: Points = 1_000_000,
     angle: Angle = 15.0,
@@ -270,14 +293,15 @@ def score(
     from dora_bench.score_files import score_paths
     from preprocessing.files import atomic_write
     from preprocessing.first_look import check_out_file
+    from preprocessing.stores.working import here
 
     how = one_of("--align", align, ALIGNMENTS)
     if out is not None:
         check_out_file(out)
-    with stdout_for_results_only():
+    with stdout_for_results_only(), here(truth) as true, here(prediction) as predicted:
         scores = score_paths(
-            truth,
-            prediction,
+            true,
+            predicted,
             ScoreSettings(seed=seed, angle=angle, points=points),
             run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json),
             cast("AlignName", how),
@@ -291,8 +315,13 @@ def score(
 
 @app.command("compare")
 def compare_command(
-    first: Annotated[Path, typer.Argument(help="Results of one model on one suite.")],
-    second: Annotated[Path, typer.Argument(help="Results of another on the same suite.")],
+    first: Annotated[
+        Place,
+        typer.Argument(parser=place, metavar="FIRST", help="Results of a model on a suite."),
+    ],
+    second: Annotated[
+        Place, typer.Argument(parser=place, metavar="SECOND", help="Results of another on it.")
+    ],
     metric: Annotated[
         str, typer.Option(help="Metrics, with commas.")
     ] = "surface_cd_l1,surface_f_0.005,edge_f_0.01,sne,iou",
@@ -313,10 +342,12 @@ def compare_command(
     from dora_bench.board.strata import differences
     from dora_bench.compare import compare
     from dora_bench.report import load_results
+    from preprocessing.stores.working import here
 
     tables = []
     for path in (first, second):
-        found = load_results([path])
+        with here(path) as local:
+            found = load_results([local])
         if len(found) != 1:
             raise UsageError(f"{path} holds {len(found)} results; name the folder of one")
         tables.append(found[0])
@@ -338,10 +369,17 @@ def compare_command(
 @app.command()
 def leaderboard(
     results: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS...", help="results.json files, or folders.")
+        list[Place],
+        typer.Argument(parser=place, metavar="RESULTS...", help="results.json files, or folders."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the tables and the page.", show_default=False)
+        Place | None,
+        typer.Option(
+            parser=place,
+            metavar="DIR",
+            help="Folder of the tables and the page.",
+            show_default=False,
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only check a folder of submissions; see leaderboard/.")
@@ -357,11 +395,15 @@ def leaderboard(
       dora-bench leaderboard results --out site
       dora-bench leaderboard leaderboard --check
     """
+    from preprocessing.stores.working import here, kept_folder
+
     if check:
         from dora_bench.board.printed import show_findings
         from dora_bench.board.submissions import check as check_submissions
 
-        count, findings = check_submissions(results)
+        with contextlib.ExitStack() as stack:
+            local = [stack.enter_context(here(path)) for path in results]
+            count, findings = check_submissions(local)
         show_findings(count, findings, quiet, as_json)
         raise typer.Exit(EXIT_SOME_FAILED if any(each.wrong for each in findings) else 0)
     if out is None:
@@ -369,10 +411,13 @@ def leaderboard(
     from dora_bench.leaderboard import write_leaderboard
     from preprocessing.first_look import check_out_folder
 
-    with stdout_for_results_only():
-        check_out_folder(out)
-        write_leaderboard(results, out, gallery_shapes=shapes, quiet=quiet or as_json)
-    page = (out / "index.html").resolve().as_uri()
+    with stdout_for_results_only(), contextlib.ExitStack() as stack:
+        folder = stack.enter_context(kept_folder(out))
+        check_out_folder(folder)
+        local = [stack.enter_context(here(path)) for path in results]
+        write_leaderboard(local, folder, gallery_shapes=shapes, quiet=quiet or as_json)
+    at = out / "index.html"
+    page = at.resolve().as_uri() if isinstance(at, Path) else str(at)
     if as_json:
         typer.echo(json.dumps({"out": str(out), "page": page}))
     elif not quiet:

@@ -36,6 +36,7 @@ from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_write
 from preprocessing.running.runner import Item, Outcome, run
 from preprocessing.settings import Limits
+from preprocessing.stores.address import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Running:
 class Evaluation:
     """Where the results lie, the rows, and the numbers of rows that are ok and in all."""
 
-    folder: Path
+    folder: Place
     items: pd.DataFrame
     n_ok: int
     n_total: int

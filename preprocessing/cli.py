@@ -32,6 +32,7 @@ from preprocessing.options import (
     options_checked,
     run_limits,
 )
+from preprocessing.stores.address import Place, place
 
 if TYPE_CHECKING:
     from preprocessing.running.tasks import Plan
@@ -267,7 +268,7 @@ def carry_out(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
-    packing: tuple[Path, str] | None = None,
+    packing: tuple[Place, str] | None = None,
 ) -> None:
     """Find the inputs, run the stages, pack the samples if asked to (where, how large), print the
     summary, exit with its code."""
@@ -295,7 +296,9 @@ def carry_out(
 
 @app.command()
 def ledger(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that a command wrote.")],
+    folder: Annotated[
+        Place, typer.Argument(parser=place, metavar="DIR", help="A folder that a command wrote.")
+    ],
     only: Annotated[
         str | None,
         typer.Option(help="Statuses to show, with commas: failed,crashed,...", show_default=False),
@@ -324,7 +327,9 @@ def ledger(
 
 @app.command()
 def status(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that a run writes.")],
+    folder: Annotated[
+        Place, typer.Argument(parser=place, metavar="DIR", help="A folder that a run writes.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Say how a run is doing, while it runs and after: done, rate, time left, failures, machines.
@@ -341,7 +346,9 @@ def status(
 
 @app.command()
 def pack(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of samples.")],
+    folder: Annotated[
+        Place, typer.Argument(parser=place, metavar="DIR", help="A folder of samples.")
+    ],
     out: Out,
     shard_size: ShardSize = "2GB",
     quiet: Quiet = False,
@@ -368,12 +375,19 @@ def pack(
 @app.command()
 def inspect(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A mesh, a sample, or a folder of them.")
+        Place,
+        typer.Argument(parser=place, metavar="FILE", help="A mesh, a sample, or a folder of them."),
     ],
     html: Annotated[
-        Path | None, typer.Option(help="Write a self-contained page.", show_default=False)
+        Place | None,
+        typer.Option(
+            parser=place, metavar="FILE", help="Write a self-contained page.", show_default=False
+        ),
     ] = None,
-    png: Annotated[Path | None, typer.Option(help="Write a picture.", show_default=False)] = None,
+    png: Annotated[
+        Place | None,
+        typer.Option(parser=place, metavar="FILE", help="Write a picture.", show_default=False),
+    ] = None,
     beside: Annotated[
         Path | None,
         typer.Option(help="A second mesh for the pictures: the result.", show_default=False),
@@ -390,30 +404,32 @@ def inspect(
       dora-prep inspect car.glb --beside watertight/car.ply --html car.html
       dora-prep inspect watertight/ --png sheet.png
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from preprocessing.first_look import check_out_file
     from preprocessing.looking.inspect import format_report, inspect_file
     from preprocessing.mesh_errors import MeshError
+    from preprocessing.stores.working import here
 
     for out, option in ((html, "--html"), (png, "--png")):
         if out is not None:
             check_out_file(out, option=option)
     if file.is_dir():
-        show_folder(file, png, html, angle, as_json)
-        return
+        with here(file) as folder:
+            show_folder(folder, png, html, angle, as_json)
     try:
-        with stdout_for_results_only():
-            report = inspect_file(file, png=png, html=html, beside=beside, angle=angle)
+        with stdout_for_results_only(), here(file) as path:
+            report = inspect_file(path, png=png, html=html, beside=beside, angle=angle)
     except (MeshError, FileNotFoundError) as error:
         reason = f"{error.reason}: " if isinstance(error, MeshError) else ""
         typer.echo(f"{file} cannot be used: {reason}{error}", err=True)
         raise typer.Exit(EXIT_SOME_FAILED) from error
+    report = replace(report, path=str(file))  # not the copy of what lies in a store
     typer.echo(json.dumps(asdict(report)) if as_json else format_report(report))
 
 
 def show_folder(
-    folder: Path, png: Path | None, html: Path | None, angle: float, as_json: bool
+    folder: Path, png: Place | None, html: Place | None, angle: float, as_json: bool
 ) -> None:
     """Make the contact sheet of a folder, print its lines, exit with its code."""
     from preprocessing.looking.contact import inspect_folder
@@ -443,9 +459,10 @@ def shapes(
       dora-prep run scenes --out prepared --eps 2/128 --points 16384
     """
     from preprocessing.scenes import write_scenes
+    from preprocessing.stores.working import kept_folder
 
-    with stdout_for_results_only():
-        write_scenes(count, seed, out, workers=workers, quiet=quiet or as_json)
+    with stdout_for_results_only(), kept_folder(out) as folder:
+        write_scenes(count, seed, folder, workers=workers, quiet=quiet or as_json)
     if as_json:
         typer.echo(json.dumps({"count": count, "seed": seed, "out": str(out)}))
     elif not quiet:

@@ -9,19 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preprocessing.console import UsageError
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, StorePath
+from preprocessing.stores.scratch import scratch_folder
 
 NAME_MAX = 255  # bytes of a file name
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Place) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` when the block succeeds.
 
     The temporary name keeps the suffix, because writers choose a format by it. On any error the
     temporary file is removed and `path` stays as it was. The data and the directory entry are
-    flushed to disk before and after the rename, so a power cut leaves the old file or the new.
+    flushed to disk before and after the rename, so a power cut leaves the old file or the new. In
+    a store the object is put whole when the block succeeds.
     """
+    if isinstance(path, StorePath):
+        with scratch_folder() as folder:
+            yield folder / path.name
+            systems.put(folder / path.name, str(path))
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -42,23 +51,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write(path: str | Path, data: bytes | str) -> None:
+def atomic_write(path: str | Place, data: bytes | str) -> None:
     """Write bytes or UTF-8 text to `path` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
-def sha256_file(path: str | Path) -> str:
-    """Hex sha256 of a file's bytes, read in pieces."""
+def sha256_file(path: str | Place) -> str:
+    """Hex sha256 of the bytes of a file or object, read in pieces."""
+    if isinstance(path, StorePath):
+        with scratch_folder() as folder:
+            systems.get(str(path), folder / "object")
+            return sha256_file(folder / "object")
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def require_writable(folder: str | Path) -> None:
-    """Make a folder unless it is there, and write to it.
+def require_writable(folder: str | Place) -> None:
+    """Make a folder unless it is there, and write to it. A store tells with its first object.
 
     Raises UsageError that says what hinders, and OSError(ENOSPC) when the disk is full.
     """
+    if isinstance(folder, StorePath):
+        return
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

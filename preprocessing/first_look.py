@@ -6,10 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from preprocessing.console import UsageError
+from preprocessing.stores.address import Place, StorePath, require_local
 
 
 def check_in_file(path: str | Path) -> None:
     """Raise UsageError unless the file to read is there."""
+    require_local("this command's input", path)
     if not Path(path).is_file():
         raise UsageError(f"{path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
 
@@ -20,6 +22,7 @@ def check_out_folder(path: str | Path, option: str = "--out") -> None:
     Nothing is left behind. In the nearest folder that is there a nameless file is written:
     permissions alone do not tell of read-only or full disks.
     """
+    require_local(option, path)
     path = Path(path).absolute()
     try:
         nearest = next(place for place in (path, *path.parents) if place.exists())
@@ -32,16 +35,27 @@ def check_out_folder(path: str | Path, option: str = "--out") -> None:
         raise UsageError(f"{option} {path}: cannot write there ({error.strerror})") from None
 
 
-def check_out_file(path: str | Path, suffixes: Collection[str] = (), option: str = "--out") -> None:
+def check_suffix(path: Place, suffixes: Collection[str], option: str) -> None:
+    """Raise UsageError unless a file's suffix is one of those, if there are any."""
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(f"{option} {path}: name a file that ends in {' '.join(sorted(suffixes))}")
+
+
+def check_out_file(
+    path: str | Place, suffixes: Collection[str] = (), option: str = "--out"
+) -> None:
     """Raise UsageError unless a file of that name can be written.
 
     suffixes: those allowed, lower case with the dot; none given allows all.
     """
+    if isinstance(path, StorePath):
+        check_suffix(path, suffixes, option)
+        return
+    require_local(option, path)
     path = Path(path)
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder; name a file in it")
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise UsageError(f"{option} {path}: name a file that ends in {' '.join(sorted(suffixes))}")
+    check_suffix(path, suffixes, option)
     if path.exists() and not os.access(path, os.W_OK):
         raise UsageError(f"{option} {path}: the file that is there may not be overwritten")
     check_out_folder(path.parent, option)

@@ -4,12 +4,12 @@ import them too."""
 import contextlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from preprocessing.console import UsageError
+from preprocessing.stores.address import Place, place
 
 if TYPE_CHECKING:
     from preprocessing.running.summary import Summary
@@ -20,10 +20,20 @@ Inputs = Annotated[
     typer.Argument(
         metavar="INPUT...",
         show_default=False,
-        help="Files, folders (recursive), globs, or lists of paths (.txt, .csv, .parquet, .json).",
+        help="Files, folders (recursive), globs, or lists of paths (.txt, .csv, .parquet, .json); "
+        "addresses such as s3://bucket/folder likewise.",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=False)]
+Out = Annotated[
+    Place,
+    typer.Option(
+        "--out",
+        parser=place,
+        metavar="DIR",
+        help="Folder to write to, or an address such as s3://bucket/folder.",
+        show_default=False,
+    ),
+]
 Workers = Annotated[int, typer.Option(min=0, help="Cores to use; 0 for all.")]
 Executor = Annotated[
     str, typer.Option(help="auto, inline (this process) or ray; auto takes ray for many items.")
@@ -44,8 +54,13 @@ Gpus = Annotated[
     typer.Option(min=0, help="Of a GPU, what Ray gives each worker; 0 for a quarter of one."),
 ]
 Shards = Annotated[
-    Path | None,
-    typer.Option(help="Pack the outputs into shards below this folder.", show_default=False),
+    Place | None,
+    typer.Option(
+        parser=place,
+        metavar="DIR",
+        help="Pack the outputs into shards below this folder or address.",
+        show_default=False,
+    ),
 ]
 ShardSize = Annotated[str, typer.Option(help="Bytes a shard: 2GB, 500MB.")]
 MeshFormat = Annotated[str, typer.Option(help="ply, obj, glb or stl.")]

@@ -29,6 +29,7 @@ from preprocessing.options import (
     options_checked,
     run_limits,
 )
+from preprocessing.stores.address import Place, place, require_local
 
 if TYPE_CHECKING:
     from vae.inputs import Input
@@ -43,7 +44,12 @@ app = typer.Typer(
 )
 add_version(app, "dora-vae")
 
-Run = Annotated[Path, typer.Option("--out", help="The run's folder.", show_default=False)]
+Run = Annotated[
+    Place,
+    typer.Option(
+        "--out", parser=place, metavar="DIR", help="The run's folder.", show_default=False
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
 FileOrFolder = Annotated[
     Path,
@@ -77,7 +83,13 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 def train(
     out: Run,
     data: Annotated[
-        Path, typer.Option("--data", help="Folder of samples, or what `dora-prep run` wrote.")
+        Place,
+        typer.Option(
+            "--data",
+            parser=place,
+            metavar="DIR",
+            help="Samples or shards: a folder, what `dora-prep run` wrote, an s3:// address.",
+        ),
     ],
     preset: Annotated[str, typer.Option(help="tiny, small, v1.0, v1.1 or v1.2.")] = "tiny",
     settings: Annotated[
@@ -92,7 +104,14 @@ def train(
         ),
     ] = None,
     val: Annotated[
-        Path | None, typer.Option("--val", help="Samples to validate on.", show_default=False)
+        Place | None,
+        typer.Option(
+            "--val",
+            parser=place,
+            metavar="DIR",
+            help="Samples to validate on.",
+            show_default=False,
+        ),
     ] = None,
     start_from: Annotated[
         str | None,
@@ -117,6 +136,7 @@ def train(
       dora-vae train --preset dora-tiny --resume-from dora-tiny --data mine/samples --out runs/mine
     """
     from preprocessing.first_look import check_out_folder
+    from preprocessing.stores.working import kept_folder
     from vae.config import override
     from vae.config import preset as named
     from vae.train import train as run
@@ -124,9 +144,9 @@ def train(
     changes = list(settings or [])
     changes += [f"precision={precision}"] if precision is not None else []
     changes += [f"seed={seed}"] if seed is not None else []
-    with usage_errors(), stdout_for_results_only():
+    with usage_errors(), stdout_for_results_only(), kept_folder(out) as folder:
         config = override(named(preset), changes)
-        check_out_folder(out)
+        check_out_folder(folder)
         if check_device(device) == "cuda":
             device = "auto"
         if steps and steps > config.train.steps and not config.train.minutes:
@@ -138,7 +158,7 @@ def train(
         figures = run(
             config,
             data,
-            out,
+            folder,
             val=val,
             start_from=start_from,
             until=steps,
@@ -193,6 +213,7 @@ def encode(
     from vae.latents import check_draw, check_tokens, encode_shape, write_latents
     from vae.local import nearest_count
 
+    require_local("dora-vae encode", *inputs, out, shards)
     if is_bulk(inputs):
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
         with usage_errors(), stdout_for_results_only():
@@ -207,7 +228,7 @@ def encode(
                 seed=seed,
                 attention=attention,
             )
-            packing = (shards, shard_size) if shards else None
+            packing = (Path(shards), shard_size) if shards else None
             summary = encode_many(inputs, out, settings, origin, limits, packing, overwrite)
         finish(summary, quiet, as_json)
     source = Path(inputs[0])
@@ -269,6 +290,7 @@ def decode(
     from vae.latents import read_latents, redrawn
     from vae.reconstruction import decode_latents
 
+    require_local("dora-vae decode", *inputs, out)
     if is_bulk(inputs):
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
         with usage_errors(), stdout_for_results_only(), options_checked():

@@ -24,11 +24,12 @@ from torch.utils.data import DataLoader, Dataset
 from preprocessing import seeds
 from preprocessing.console import UsageError
 from preprocessing.points.fps import farthest_points
-from preprocessing.points.sample_at import SampleSource
+from preprocessing.points.sample_at import SampleAt, SampleSource
 from preprocessing.points.samples import SampleError, read_window, sample_files
 from preprocessing.points.shards import find_packed, is_packed
 from preprocessing.running.known_eps import eps_of_samples, require_one_eps
 from preprocessing.settings import parse_eps
+from preprocessing.stores.address import Place, StorePath, place
 from vae.config import VAEConfig
 from vae.model import split_tokens
 
@@ -65,20 +66,20 @@ class Batch:
         )
 
 
-def find_samples(folder: str | Path) -> dict[str, SampleSource]:
+def find_samples(folder: str | Place) -> dict[str, SampleSource]:
     """Sample files by id, sorted. Raises DataError when there are none.
 
     `folder` holds samples itself or, as `dora-prep run` writes it, in `folder`/samples; or shards,
-    as `dora-prep pack` writes them.
+    as `dora-prep pack` writes them. It is a folder, or an address in a store as text or StorePath.
     """
-    folder = Path(folder)
+    folder = place(str(folder))
     for root in (folder, folder / "samples"):
         if is_packed(root):
             return dict(find_packed(root))
     found = sample_files(folder)
     if not found:
         say = "`dora-prep run` writes them"
-        if any(folder.rglob("*.npz")):
+        if isinstance(folder, Path) and any(folder.rglob("*.npz")):
             say = "npz files become them by `write_sample(read_npz(path), ...)` (docs/formats.md)"
         raise DataError(f"{folder}: no samples (*.safetensors) in it; {say}")
     return dict(found)
@@ -246,11 +247,19 @@ def batches(
     processes: int = 1,
 ) -> Iterator[Batch]:
     """The micro-steps of steps first_step to last_step - 1 for one process."""
-    each = config.train.accumulate
+    each, loaders = config.train.accumulate, config.train.loaders
+    # A fork of a process that has asked a store hangs: what the store's client holds is no fork's.
+    apart = "forkserver" if loaders and any(map(is_stored, samples.values())) else None
     loader = DataLoader(
         StepData(samples, config, rank, processes),
         batch_size=None,
         sampler=range(first_step * each, last_step * each),
-        num_workers=config.train.loaders,
+        num_workers=loaders,
+        multiprocessing_context=apart,
     )
     return iter(loader)
+
+
+def is_stored(source: SampleSource) -> bool:
+    """Whether a sample, or the shard that it is in, lies in a store."""
+    return isinstance(source.path if isinstance(source, SampleAt) else source, StorePath)

@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from preprocessing.console import Progress, StopError
 from preprocessing.points.sample_at import SampleSource
+from preprocessing.stores.address import Place
 from vae.config import TrainConfig, VAEConfig
 from vae.data import Batch, batches, check_eps, find_samples
 from vae.model import DoraVAE, Posterior
@@ -49,10 +50,10 @@ class Diverged(StopError):
 
 def train(
     config: VAEConfig,
-    data: str | Path,
+    data: str | Place,
     out: str | Path,
     *,
-    val: str | Path | None = None,
+    val: str | Place | None = None,
     start_from: str | Path | None = None,
     until: int | None = None,
     device: str = "auto",

@@ -20,6 +20,7 @@ from preprocessing.mesh import frame_of_output, load_mesh
 from preprocessing.points.layouts import SAMPLE_READERS
 from preprocessing.running.manifest import Entry, find_inputs, mesh_suffixes
 from preprocessing.running.runner import Item, run
+from preprocessing.stores.address import Place
 
 MOST = 120
 """Pictures on a sheet; of more files as many, evenly spread over their order, are shown."""
@@ -74,8 +75,8 @@ class Sheet:
 
 def inspect_folder(
     folder: str | Path,
-    png: str | Path | None = None,
-    html: str | Path | None = None,
+    png: str | Place | None = None,
+    html: str | Place | None = None,
     angle: float = 15.0,
     quiet: bool = False,
 ) -> Sheet:

@@ -21,6 +21,7 @@ from preprocessing.mesh_extent import frame_ratio
 from preprocessing.points.edges import level_of, salient_edges
 from preprocessing.points.layouts import SAMPLE_READERS
 from preprocessing.points.samples import ARRAYS, Sample
+from preprocessing.stores.address import Place
 
 SPECK = 100
 """Frame ratio over which the smallest part of a mesh is worth a word."""
@@ -80,8 +81,8 @@ class SampleReport:
 
 def inspect_file(
     path: str | Path,
-    png: str | Path | None = None,
-    html: str | Path | None = None,
+    png: str | Place | None = None,
+    html: str | Place | None = None,
     beside: str | Path | None = None,
     angle: float = 15.0,
 ) -> MeshReport | SampleReport:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,18 +16,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from preprocessing.stores.address import Place, StorePath
+from preprocessing.stores.systems import reader
+
+HEADER_BYTES = 4096  # a sample's header is 1,100 bytes
 KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 
 
 class SampleAt(NamedTuple):
     """Where a sample is: `size` bytes of a file from `offset`."""
 
-    path: Path
+    path: Place
     offset: int
     size: int
 
 
-SampleSource = str | Path | SampleAt
+SampleSource = str | Path | StorePath | SampleAt
 
 
 @contextlib.contextmanager
@@ -36,22 +40,34 @@ def open_arrays(source: SampleSource) -> Iterator[Any]:
 
     Raises SafetensorError where the bytes are no whole safetensors file, and OSError.
     """
+    if isinstance(source, StorePath):
+        source = SampleAt(source, 0, source.stat().st_size)
     if not isinstance(source, SampleAt):
         with safe_open(source, "numpy") as file:
             yield file
-        return
-    descriptor = os.open(source.path, os.O_RDONLY)
-    try:
-        yield Packed(descriptor, source.offset, source.size)
-    finally:
-        os.close(descriptor)
+    elif isinstance(source.path, StorePath):
+        with reader(str(source.path)) as read:
+            yield Packed(read, source.offset, source.size, HEADER_BYTES)
+    else:
+        descriptor = os.open(source.path, os.O_RDONLY)
+        try:
+            yield Packed(lambda count, at: os.pread(descriptor, count, at), *source[1:])
+        finally:
+            os.close(descriptor)
 
 
 class Packed:
-    """A safetensors file inside another file."""
+    """A safetensors file inside another file.
 
-    def __init__(self, descriptor: int, offset: int, size: int) -> None:
-        self.descriptor, self.offset, self.size = descriptor, offset, size
+    pread: `count` bytes of that file from a place on. ahead: how many bytes to read at first, where
+    every read costs a request.
+    """
+
+    def __init__(
+        self, pread: Callable[[int, int], bytes], offset: int, size: int, ahead: int = 0
+    ) -> None:
+        self.pread, self.offset, self.size = pread, offset, size
+        self.start = pread(min(ahead, size), offset) if ahead else b""
         (length,) = struct.unpack("<Q", self.read(0, 8))
         try:
             self.header: dict[str, Any] = json.loads(self.read(8, length))
@@ -62,8 +78,10 @@ class Packed:
     def read(self, begin: int, count: int) -> bytes:
         """Bytes of the inner file. Raises SafetensorError where it ends before."""
         found = b""
+        if begin + count <= len(self.start):
+            return self.start[begin : begin + count]
         if begin + count <= self.size:
-            found = os.pread(self.descriptor, count, self.offset + begin)
+            found = self.pread(count, self.offset + begin)
         if len(found) != count:
             raise SafetensorError(f"it ends before byte {begin + count}")
         return found

@@ -6,6 +6,7 @@ random subset; the farthest point order of each cloud, from its row 0, is stored
 
 import json
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from preprocessing.files import atomic_path
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import MeshError
 from preprocessing.points.sample_at import SampleSource, open_arrays
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, StorePath
 
 ARRAYS = ("coarse_surface", "sharp_surface", "sharp_near", "coarse_near", "space")
 COLUMNS = {"coarse_surface": 6, "sharp_surface": 6, "sharp_near": 4, "coarse_near": 4, "space": 4}
@@ -187,12 +190,18 @@ def require_format(path: SampleSource, metadata: dict[str, str]) -> None:
         raise SampleError("bad-file", f"{path} is a safetensors file but not a {FORMAT}")
 
 
-def sample_files(folder: Path) -> dict[str, Path]:
+def sample_files(folder: Place) -> dict[str, Place]:
     """Sample files by id, sorted, of a folder of samples or of `run`, which keeps them below it."""
     root = folder / "samples" if (folder / "samples").is_dir() else folder
+    names: Iterable[str]
+    if isinstance(root, StorePath):
+        names = systems.listed(str(root))
+    else:
+        names = (path.relative_to(root).as_posix() for path in root.rglob("*.safetensors"))
     found = {
-        path.relative_to(root).with_suffix("").as_posix(): path
-        for path in root.rglob("*.safetensors")
-        if not path.name.startswith(".")  # what a run is writing, or was when it was killed
+        name.removesuffix(".safetensors"): root / name
+        for name in names
+        # What a run is writing, or was when it was killed, is hidden.
+        if name.endswith(".safetensors") and not name.rpartition("/")[2].startswith(".")
     }
     return dict(sorted(found.items()))

@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +24,10 @@ from preprocessing.console import Progress, UsageError
 from preprocessing.files import atomic_path, require_writable
 from preprocessing.points.sample_at import SampleAt
 from preprocessing.points.samples import read_metadata
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, StorePath
 
+P = TypeVar("P", Path, Place)
 INDEX = "index.parquet"
 COLUMNS = pa.schema(
     {
@@ -64,11 +67,11 @@ def parse_size(text: str) -> int:
 
 
 def pack_samples(
-    samples: Mapping[str, Path],
-    out: Path,
+    samples: Mapping[str, P],
+    out: Place,
     shard_size: int,
     quiet: bool = False,
-    metadata_of: Callable[[Path], Mapping[str, Any]] = read_metadata,
+    metadata_of: Callable[[P], Mapping[str, Any]] = read_metadata,
 ) -> Packing:
     """Pack sample files, by id, into shards of about `shard_size` bytes below `out`.
 
@@ -91,24 +94,33 @@ def pack_samples(
                     rows.append(row | {"shard": name})
                     progress.update()
             shards += 1
-    for old in out.glob("shard-*.tar"):
+    for old in shard_names(out):
         if number(old) >= shards:
-            old.unlink()
+            (out / old).unlink()
     with atomic_path(out / INDEX) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS), temporary)
     return Packing(str(out), len(rows), shards, sum(row["bytes"] for row in rows))
 
 
-def number(shard: Path) -> int:
+def shard_names(folder: Place) -> list[str]:
+    """Names of the shards that a folder has."""
+    if isinstance(folder, StorePath):
+        names = list(systems.listed(str(folder)))
+    else:
+        names = [path.name for path in folder.glob("*.tar")]
+    return [name for name in names if re.fullmatch(r"shard-\d+\.tar", name)]
+
+
+def number(shard: str) -> int:
     """The number in a shard's name."""
-    return int(shard.stem.removeprefix("shard-"))
+    return int(shard.removeprefix("shard-").removesuffix(".tar"))
 
 
 def fill_shard(
     path: Path,
-    samples: Iterator[tuple[str, Path]],
+    samples: Iterator[tuple[str, P]],
     shard_size: int,
-    metadata_of: Callable[[Path], Mapping[str, Any]],
+    metadata_of: Callable[[P], Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Write samples into one tar until it is full; the index row of each, its shard apart."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -137,15 +149,15 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
     return int(tar.offset) - blocks * tarfile.BLOCKSIZE
 
 
-def is_packed(folder: Path) -> bool:
+def is_packed(folder: Place) -> bool:
     """Whether a folder holds shards, complete."""
     return (folder / INDEX).is_file()
 
 
-def find_packed(folder: Path) -> dict[str, SampleAt]:
+def find_packed(folder: Place) -> dict[str, SampleAt]:
     """Samples by id, sorted, of a folder of shards. Raises UsageError for one that is not whole."""
-    table = pq.read_table(folder / INDEX, columns=["id", "shard", "offset", "bytes"])
-    missing = [n for n in sorted(set(table["shard"].to_pylist())) if not (folder / n).is_file()]
+    table = read_index(folder, ["id", "shard", "offset", "bytes"])
+    missing = sorted(set(table["shard"].to_pylist()) - set(shard_names(folder)))
     if missing:
         raise UsageError(f"{folder} lacks {len(missing)} shards of its index, as {missing[0]}")
     columns = (table[name].to_pylist() for name in table.column_names)
@@ -155,8 +167,13 @@ def find_packed(folder: Path) -> dict[str, SampleAt]:
     }
 
 
-def eps_of_packed(folder: Path) -> dict[str, float]:
+def read_index(folder: Place, columns: list[str]) -> pa.Table:
+    """Columns of a folder's index."""
+    return pq.read_table(pa.BufferReader((folder / INDEX).read_bytes()), columns=columns)
+
+
+def eps_of_packed(folder: Place) -> dict[str, float]:
     """eps by id of packed samples, where it is known."""
-    table = pq.read_table(folder / INDEX, columns=["id", "eps"])
+    table = read_index(folder, ["id", "eps"])
     pairs = zip(table["id"].to_pylist(), table["eps"].to_pylist(), strict=True)
     return {name: eps for name, eps in pairs if eps is not None}

@@ -9,15 +9,19 @@ import itertools
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from preprocessing.running.ids import Entry
-from preprocessing.running.proof import compare_beside, measure
+from preprocessing.running.proof import compare_beside
 from preprocessing.running.recording import Stage
 from preprocessing.running.tasks import Done, Task
+from preprocessing.stores.address import StorePath, is_address, place
+from preprocessing.stores.systems import Facts
 
 WINDOW = 1024  # entries put in order at a time
+LOOKERS = 16  # threads that ask a store
 Row = dict[str, Any]
 
 
@@ -38,6 +42,7 @@ class Refused:
 
 
 Decision = Task | Stands | Refused
+Looked = os.stat_result | Facts | None  # None: it is not there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +60,14 @@ class Decider:
     eps_of: Mapping[str, float] = field(default_factory=dict)
     real: dict[str, str] = field(default_factory=dict)  # folders seen, links followed
 
-    def decide(self, entry: Entry, found: os.stat_result | None) -> Decision:
+    def decide(self, entry: Entry, found: Looked) -> Decision:
         """What to do about an entry whose file is `found` (None: it is not there)."""
         fault = entry.refused or self.leads_out(entry.id)
         if fault:
             return Refused("bad-id", fault)
         if found is None:
             return Refused("missing", f"{entry.path} is not there")
-        if not stat.S_ISREG(found.st_mode):
+        if isinstance(found, os.stat_result) and not stat.S_ISREG(found.st_mode):
             return Refused("unreadable", f"{entry.path} is no regular file")
         task = Task(entry.id, entry.path, self.eps_of.get(entry.path), part=entry.part)
         rows = [stage.ledger.known(entry.id) for stage in self.stages]
@@ -78,7 +83,7 @@ class Decider:
         same &= all(row["input_mtime_ns"] == found.st_mtime_ns for row in known)
         for stage, row in ok:
             try:
-                size, changed = measure(stage.ledger.folder, row["output"])
+                size, changed = stage.measure(row["output"])
             except OSError:
                 return task
             if size != row["output_bytes"]:
@@ -90,7 +95,7 @@ class Decider:
             return task
         return replace(task, done=proof_of(ok))
 
-    def row_stands(self, stage: Stage, row: Row, found: os.stat_result) -> bool:
+    def row_stands(self, stage: Stage, row: Row, found: os.stat_result | Facts) -> bool:
         """Whether a row's verdict still holds for an input of this size."""
         if row["settings"] != stage.settings or row["version"] != self.version:
             return False
@@ -106,7 +111,9 @@ class Decider:
         """Why an id's outputs would lie outside the folder: a link on the way; else empty."""
         parent = os.path.dirname(name)
         for stage in self.stages if parent else ():
-            folder = str(stage.ledger.folder)
+            if isinstance(stage.folder, StorePath):
+                continue  # there are no links
+            folder = str(stage.folder)
             inside = os.path.join(self.followed(folder), "")
             if not self.followed(os.path.join(folder, parent)).startswith(inside):
                 return f"the id {name!r}: {folder}/{parent} is a link that leads out of the folder"
@@ -128,13 +135,19 @@ def stands(rows: Sequence[Row]) -> Stands:
 
 def proof_of(ok: Sequence[tuple[Stage, Row]]) -> Done:
     """What the child compares by sha256 where sizes are the same and times are not."""
-    outputs = tuple(
-        (str(stage.ledger.folder), row["output"], row["output_sha256"]) for stage, row in ok
-    )
+    outputs = tuple((str(stage.folder), row["output"], row["output_sha256"]) for stage, row in ok)
     return Done(ok[0][1]["input_sha256"], outputs)
 
 
-def extremes_first(entries: Sequence[Entry]) -> Iterator[tuple[Entry, os.stat_result | None]]:
+def look(path: str) -> Looked:
+    """What an input's file or object is."""
+    try:
+        return place(path).stat() if is_address(path) else os.stat(path)
+    except OSError:
+        return None
+
+
+def extremes_first(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Looked]]:
     """Entries and what their files are (None where one is missing), per window: the largest file,
     the smallest, the second largest, and so on, so that those of middling size come last.
 
@@ -144,12 +157,11 @@ def extremes_first(entries: Sequence[Entry]) -> Iterator[tuple[Entry, os.stat_re
     at 400,000 files.
     """
     for begin in range(0, len(entries), WINDOW):
-        found: list[tuple[Entry, os.stat_result | None]] = []
-        for entry in entries[begin : begin + WINDOW]:
-            try:
-                found.append((entry, os.stat(entry.path)))
-            except OSError:
-                found.append((entry, None))
+        window = entries[begin : begin + WINDOW]
+        with ThreadPoolExecutor(LOOKERS) as pool:  # a store answers each after a while
+            stored = [entry.path for entry in window if is_address(entry.path)]
+            answers = dict(zip(stored, pool.map(look, stored), strict=True))
+        found = [(e, answers[e.path] if e.path in answers else look(e.path)) for e in window]
         found.sort(key=lambda pair: -pair[1].st_size if pair[1] else 1)
         middle = (len(found) + 1) // 2
         ends = itertools.zip_longest(found[:middle], reversed(found[middle:]))

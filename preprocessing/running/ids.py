@@ -61,7 +61,7 @@ def readable(name: str) -> str:
 
 def original(path: str) -> str:
     """The path that `readable` was given, where escaping it back leads to a file that is there."""
-    if os.path.lexists(path):
+    if "://" in path or os.path.lexists(path):
         return path
     raw = ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), path.encode())
     unescaped = os.fsdecode(raw)

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from preprocessing.console import UsageError
@@ -11,7 +10,8 @@ from preprocessing.points.sample_at import SampleAt, SampleSource
 from preprocessing.points.samples import read_metadata
 from preprocessing.points.shards import eps_of_packed
 from preprocessing.running.ids import Entry
-from preprocessing.running.ledger import parquet_path, read_ledger
+from preprocessing.running.ledger import has_ledger, read_ledger
+from preprocessing.stores.address import Place, StorePath, place
 
 
 def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
@@ -22,17 +22,23 @@ def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
     for entry in entries:
         folder = os.path.dirname(entry.path)
         if folder not in homes:
-            above = [folder, *map(str, Path(folder).parents)]
-            homes[folder] = next((f for f in above if parquet_path(Path(f)).exists()), "")
+            homes[folder] = next((str(f) for f in above(place(folder)) if has_ledger(f)), "")
         home = homes[folder]
         if home and home not in tables:
-            tables[home] = eps_by_file(Path(home))
+            tables[home] = eps_by_file(place(home))
         if home and entry.path in tables[home]:
             found[entry.path] = tables[home][entry.path]
     return found
 
 
-def eps_by_file(folder: Path) -> dict[str, float]:
+def above(folder: Place) -> list[Place]:
+    """A folder and those that it lies in; of a store, up to the bucket."""
+    if isinstance(folder, StorePath):
+        return [folder, *list(folder.parents)[:-2]]
+    return [folder, *folder.parents]
+
+
+def eps_by_file(folder: Place) -> dict[str, float]:
     """eps of every output of a folder's ledger; nothing where it is not one of `watertight`."""
     table = read_ledger(folder)
     if "eps" not in table.column_names or "output" not in table.column_names:
@@ -46,17 +52,22 @@ def eps_of_samples(samples: Mapping[str, SampleSource]) -> dict[str, float]:
 
     Raises SampleError for a file that is no sample.
     """
-    loose = {n: os.path.abspath(s) for n, s in samples.items() if not isinstance(s, SampleAt)}
+    loose = {n: absolute(s) for n, s in samples.items() if not isinstance(s, SampleAt)}
     told = known_eps([Entry(name, path) for name, path in loose.items()])
     found: dict[str, float] = {}
     for name, path in loose.items():
         eps = told.get(path)
-        text = read_metadata(path).get("eps", "") if eps is None else ""
+        text = read_metadata(place(path)).get("eps", "") if eps is None else ""
         if eps is not None or text:
             found[name] = float(text) if eps is None else eps
     for folder in {s.path.parent for s in samples.values() if isinstance(s, SampleAt)}:
         found |= eps_of_packed(folder)
     return found
+
+
+def absolute(source: str | Place) -> str:
+    """A file's absolute path, or an address, as a ledger's folder and output give it."""
+    return str(source) if isinstance(source, StorePath) else os.path.abspath(source)
 
 
 def shown(value: Any) -> str:

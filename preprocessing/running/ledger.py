@@ -7,12 +7,15 @@ replaced whole. Reading takes both; the last row of an id counts; a torn line co
 A row with the status "removed" takes the id out: its file has another id now, or its output was of
 other settings and has been replaced.
 
+In an object store it is kept by stores/ledger_copy.py.
+
 Rows stay in Arrow tables, so a ledger of 200,000 rows costs about 200 MB and not a gigabyte.
 """
 
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +30,15 @@ from preprocessing.console import UsageError
 from preprocessing.files import atomic_path
 from preprocessing.running.ids import readable
 from preprocessing.running.ledger_columns import PROOF, STAGES, WATERTIGHT, stage_of
+from preprocessing.stores.address import Place, StorePath
+from preprocessing.stores.ledger_copy import (
+    CSV,
+    JOURNAL,
+    PARQUET,
+    has_stored_ledger,
+    lease_holder,
+    pulled,
+)
 
 PROOF_NAMES = tuple(
     name
@@ -42,19 +54,31 @@ CHUNK = 10_000  # rows handled at a time where a whole table would cost memory
 
 def parquet_path(folder: Path) -> Path:
     """Where a folder's ledger is."""
-    return folder / "ledger.parquet"
+    return folder / PARQUET
 
 
 def journal_path(folder: Path) -> Path:
     """Where rows go that are not in the parquet file yet."""
-    return folder / "ledger.journal.jsonl"
+    return folder / JOURNAL
 
 
-def read_ledger(folder: str | Path, schema: pa.Schema | None = None) -> pa.Table:
+def has_ledger(folder: Place) -> bool:
+    """Whether a run has written a ledger there."""
+    if isinstance(folder, StorePath):
+        return has_stored_ledger(folder)
+    return parquet_path(folder).exists() or journal_path(folder).exists()
+
+
+def read_ledger(folder: str | Place, schema: pa.Schema | None = None) -> pa.Table:
     """The rows of a folder, one an id, sorted by id; an empty table where there is no ledger.
+
+    A folder is one of this machine, as text or path, or a StorePath.
 
     Without `schema` it is the one the parquet file or the journal's first row shows.
     """
+    if isinstance(folder, StorePath):
+        with pulled(folder) as copy:
+            return read_ledger(copy, schema)
     folder = Path(folder)
     table = all_rows(folder, schema or ledger_schema(folder))
     return table.take(pa.array(last_of_each(table), pa.int64())).combine_chunks()
@@ -116,8 +140,10 @@ def parse(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and "id" in row else None
 
 
-def is_locked(folder: Path) -> bool:
+def is_locked(folder: Place) -> bool:
     """Whether a run is writing a folder's ledger now."""
+    if isinstance(folder, StorePath):
+        return lease_holder(folder) is not None
     path = lock_path(folder)
     if not path.exists():
         return False
@@ -164,6 +190,7 @@ class Ledger:
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder, self.schema = folder, schema
+        self.folding, self.folds = threading.Lock(), 0
         stage = stage_of(schema.names)
         self.mark = {"stage": stage}
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,12 +279,18 @@ class Ledger:
         """Write parquet and CSV with all rows so far, then empty the journal."""
         if not os.fstat(self.journal.fileno()).st_size and parquet_path(self.folder).exists():
             return
+        with self.folding:
+            self.write_tables()
+            self.folds += 1
+
+    def write_tables(self) -> None:
+        """Replace the tables by ones with the journal's rows, which then leave it."""
         os.fsync(self.journal.fileno())
         table = all_rows(self.folder, self.schema)
         order = pa.array(last_of_each(table), pa.int64())
         with (
             atomic_path(parquet_path(self.folder)) as parquet,
-            atomic_path(self.folder / "ledger.csv") as text,
+            atomic_path(self.folder / CSV) as text,
             pq.ParquetWriter(parquet, self.schema) as binary_rows,
             pyarrow.csv.CSVWriter(text, self.schema) as text_rows,
         ):

@@ -2,22 +2,22 @@
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from preprocessing.console import UsageError
 from preprocessing.running.ids import Entry, original
 from preprocessing.running.known_eps import known_eps
-from preprocessing.running.ledger import journal_path, parquet_path, read_ledger
+from preprocessing.running.ledger import has_ledger, read_ledger
 from preprocessing.running.pipeline import run_plan
 from preprocessing.running.run_settings import recall
 from preprocessing.running.summary import Summary
+from preprocessing.stores.address import Place
 
 STATUSES = ("ok", "skipped", "rejected", "failed", "crashed", "timeout", "memory")
 SHOWN = ("id", "path", "status", "reason", "detail", "seconds", "peak_memory_mb")
 
 
-def ledger_rows(folder: Path, statuses: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def ledger_rows(folder: Place, statuses: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """One row an item of a folder that a command wrote, worst stage first where `run` had two.
 
     `statuses` filters. Raises UsageError for an unknown status or where there is no ledger.
@@ -36,11 +36,6 @@ def ledger_rows(folder: Path, statuses: tuple[str, ...] = ()) -> list[dict[str, 
     return [row for _, row in sorted(rows.items()) if not statuses or row["status"] in statuses]
 
 
-def has_ledger(folder: Path) -> bool:
-    """Whether a run has written a ledger there."""
-    return parquet_path(folder).exists() or journal_path(folder).exists()
-
-
 def show_rows(rows: list[dict[str, Any]], only: str | None) -> str:
     """The rows as text: everything that is not ok (or what was asked for), then the counts."""
     wanted = [row for row in rows if only or row["status"] != "ok"]
@@ -53,7 +48,7 @@ def show_rows(rows: list[dict[str, Any]], only: str | None) -> str:
     return "\n".join(lines)
 
 
-def retry_items(folder: Path, rows: list[dict[str, Any]], quiet: bool) -> Summary:
+def retry_items(folder: Place, rows: list[dict[str, Any]], quiet: bool) -> Summary:
     """Do items again with the settings of the folder's last run. Raises UsageError."""
     if not (folder / "run.json").exists():
         raise UsageError(f"{folder} has no run.json; retry in the folder that was given as --out")

@@ -15,6 +15,9 @@ from typing import Any
 
 from preprocessing.console import UsageError
 from preprocessing.running.ids import Found
+from preprocessing.stores.address import is_address, place
+from preprocessing.stores.scratch import at_hand
+from preprocessing.stores.systems import checked
 
 SUFFIXES = (".txt", ".csv", ".parquet", ".json")
 MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -23,14 +26,24 @@ MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_list(path: str) -> Iterator[Found]:
     """Every entry of a list file, with the id it gives or the path of the file. UsageError."""
     folder = os.path.dirname(path)
-    for entry, name in list_rows(path):
-        file = os.path.normpath(os.path.join(folder, os.path.expanduser(entry)))
-        if name:
-            yield Found(name, file, given=True)
-        else:
-            # A path outside of the list's folder keeps all its parts.
-            inside = file.startswith(os.path.join(folder, ""))
-            yield Found(os.path.relpath(file, folder) if inside else file[1:], file, given=False)
+    with at_hand(path) as file:
+        rows = list(list_rows(file))
+    for entry, name in rows:
+        file = entry_of_list(folder, entry)
+        # A path outside of the list's folder keeps all its parts.
+        inside = file.startswith(os.path.join(folder, ""))
+        whole = file.partition("://")[2] if is_address(file) else file[1:]
+        own = os.path.relpath(file, folder) if inside else whole
+        yield Found(name or own, file, given=bool(name))
+
+
+def entry_of_list(folder: str, entry: str) -> str:
+    """The path or address that a list's entry means, counted from the list's folder."""
+    if is_address(entry):
+        return checked(entry)
+    if is_address(folder) and not os.path.isabs(os.path.expanduser(entry)):
+        return str(place(f"{folder}/{entry}"))
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(entry)))
 
 
 def list_rows(path: str) -> Iterable[tuple[str, str]]:

@@ -8,6 +8,7 @@ list's folder, so an id never depends on which other INPUTs there are.
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from preprocessing.console import UsageError
 from preprocessing.running.ids import Entry, Found, entries_of
 from preprocessing.running.lists import SUFFIXES as LISTS
 from preprocessing.running.lists import read_list
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, is_address, place
+from preprocessing.stores.ledger_copy import SEGMENTS
 
 __all__ = ["Entry", "find_inputs", "kinds", "mesh_suffixes"]
 
@@ -23,7 +27,7 @@ MAGIC = "*?["
 ARCHIVES = {".zip", ".gz", ".bz2", ".xz", ".7z", ".tar", ".rar"}
 # What lies beside meshes and belongs to them, and what a run writes beside its outputs.
 BESIDE = {".mtl", ".bin", ".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp"}
-OURS = {"ledger.parquet", "ledger.csv", "ledger.journal.jsonl", "run.json"}
+OURS = {"ledger.parquet", "ledger.csv", "ledger.journal.jsonl", "run.json", "ledger.lease.json"}
 
 
 def mesh_suffixes() -> set[str]:
@@ -37,7 +41,7 @@ def mesh_suffixes() -> set[str]:
 def find_inputs(
     inputs: Sequence[str],
     suffixes: Collection[str],
-    exclude: Path | None = None,
+    exclude: Place | None = None,
     passed_over: Counter[str] | None = None,
 ) -> list[Entry]:
     """Every input file once, sorted by id.
@@ -50,13 +54,12 @@ def find_inputs(
     Raises UsageError when an input does not exist or holds nothing, and when files of several
     inputs have one id: the message names them.
     """
-    skip = os.path.realpath(exclude) if exclude else None
     others: Counter[str] = Counter()
     found: list[Found] = []
     paths: set[str] = set()
     for text in inputs:
         empty = True
-        for one in expand(text, suffixes, skip, others):
+        for one in expand(text, suffixes, exclude, others):
             empty = False
             if one.given or one.path not in paths:
                 found.append(one)
@@ -78,14 +81,13 @@ def kinds(counts: Counter[str]) -> str:
 
 
 def expand(
-    text: str, suffixes: Collection[str], skip: str | None, others: Counter[str]
+    text: str, suffixes: Collection[str], exclude: Place | None, others: Counter[str]
 ) -> Iterator[Found]:
-    """Every file that one INPUT stands for."""
-    if "://" in text:
-        raise UsageError(
-            f"{text}: only paths of a file system are read; mount the bucket (s3fs, gcsfuse, "
-            "rclone mount) or copy the files"
-        )
+    """Every file or object that one INPUT stands for."""
+    if is_address(text):
+        yield from expand_address(systems.checked(text), suffixes, exclude, others)
+        return
+    skip = os.path.realpath(exclude) if isinstance(exclude, Path) else None
     path = os.path.abspath(text)
     if os.path.isdir(path):
         for file in walk(path, suffixes, skip, set(), others):
@@ -104,6 +106,55 @@ def expand(
                 yield Found(os.path.relpath(match, root), match, given=False)
     else:
         raise UsageError(f"{text}: no such file or folder")
+
+
+def expand_address(
+    address: str, suffixes: Collection[str], exclude: Place | None, others: Counter[str]
+) -> Iterator[Found]:
+    """Every object that an address stands for: itself, a list's, a pattern's, those below it."""
+    if address.lower().endswith(LISTS):
+        yield from read_list(address)
+        return
+    fixed = address
+    while any(character in fixed for character in MAGIC):
+        fixed = fixed.rpartition("/")[0]
+    if fixed == address and place(address).is_file():
+        yield Found(os.path.basename(address), address, given=False)
+        return
+    pattern = re.compile(pattern_of(address[len(fixed) + 1 :])) if fixed != address else None
+    found = 0
+    for name in systems.listed(fixed):
+        found += 1
+        parts, suffix = name.split("/"), os.path.splitext(name)[1].lower()
+        one = f"{fixed}/{name}"
+        if "" in parts:
+            raise UsageError(f"{one}: a key with an empty part cannot be an input; rename it")
+        if any(p.startswith(".") for p in parts) or SEGMENTS in parts or below(one, exclude):
+            continue
+        if pattern is not None:
+            if pattern.fullmatch(name):
+                yield Found(name, one, given=False)
+        elif suffix in suffixes:
+            yield Found(name, one, given=False)
+        elif suffix not in BESIDE and parts[-1] not in OURS:
+            others[suffix] += 1
+    if not found:
+        raise UsageError(f"{address}: no such object, and none below it")
+
+
+def below(address: str, folder: Place | None) -> bool:
+    """Whether an address lies below a place."""
+    return folder is not None and address.startswith(f"{folder}/")
+
+
+def pattern_of(glob_pattern: str) -> str:
+    """A glob pattern as a regular expression: * within a part, ** for any number of parts."""
+    text = ""
+    for part in re.split(r"(\*\*/|\*|\[[^\]]+\])", glob_pattern):
+        text += {"**/": "(?:[^/]+/)*", "*": "[^/]*"}.get(part) or (
+            part.replace("[!", "[^") if part.startswith("[") else re.escape(part)
+        )
+    return text
 
 
 def walk(
@@ -125,7 +176,7 @@ def walk(
             if suffix in suffixes and not one.is_dir():
                 others[f"hidden {suffix}"] += 1
             continue
-        if one.is_dir():
+        if one.is_dir() and one.name != SEGMENTS:
             folders.append(one.path)
         elif suffix in suffixes:
             yield one.path

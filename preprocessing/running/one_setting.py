@@ -35,7 +35,7 @@ def claim(
     if strangers and not overwrite:
         stage, names = strangers[0]
         raise UsageError(
-            f"{stage.ledger.folder} holds {len(names)} outputs of other settings"
+            f"{stage.folder} holds {len(names)} outputs of other settings"
             f"{differences(work, eps)}: give another --out, or --overwrite to replace them all"
         )
     for stage, names in strangers:

@@ -1,14 +1,13 @@
 """Packing what a run has written: a folder of samples into shards."""
 
-from pathlib import Path
-
 from preprocessing.console import UsageError
 from preprocessing.points.samples import SampleError, sample_files
 from preprocessing.points.shards import Packing, pack_samples, parse_size
 from preprocessing.running.known_eps import eps_of_samples, require_one_eps
+from preprocessing.stores.address import Place
 
 
-def pack_folder(folder: Path, out: Path, shard_size: str, quiet: bool = False) -> Packing:
+def pack_folder(folder: Place, out: Place, shard_size: str, quiet: bool = False) -> Packing:
     """Pack a folder's samples into shards of about `shard_size` (2GB, 500MB) below `out`.
 
     Raises UsageError for a folder without samples, for samples of several eps, for one that cannot

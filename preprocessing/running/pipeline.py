@@ -5,6 +5,7 @@ Deciding (deciding.py), running (runner.py, and stages.py in the child) and reco
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,7 @@ from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Output, Plan, Work
 from preprocessing.running.warming import Prepare, warm_kernels
 from preprocessing.settings import Limits, SettingsError
+from preprocessing.stores.address import Place, StorePath
 
 
 def run_plan(
@@ -174,8 +176,10 @@ def require_fit(plan: Plan, memory: float | None) -> None:
         raise UsageError(f"--{error}") from error
 
 
-def disk_full(out: Path) -> StopError:
-    """The one error a full disk gives."""
+def disk_full(out: Place) -> StopError:
+    """The one error a full disk gives; of a run into a store, the disk that has its scratch."""
+    if isinstance(out, StorePath):
+        out = Path(tempfile.gettempdir())
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = psutil.disk_usage(str(there)).free / 2**20
     return StopError(

@@ -15,11 +15,20 @@ from preprocessing.files import FULL
 from preprocessing.mesh_errors import MeshError
 from preprocessing.running.ids import Entry, former_ids, readable
 from preprocessing.running.ledger import REMOVED, Ledger
-from preprocessing.running.proof import input_facts, measure, output_paths
+from preprocessing.running.proof import (
+    facts_without_reading,
+    input_facts,
+    measure,
+    output_paths,
+)
 from preprocessing.running.run_settings import RunRecord
 from preprocessing.running.runner import Outcome
 from preprocessing.running.summary import Summary
 from preprocessing.running.tasks import Output
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, StorePath, is_address
+from preprocessing.stores.ledger_copy import LedgerCopy
+from preprocessing.stores.scratch import scratch_folder
 
 STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
 FOLD_ON_INTERRUPT = 50_000  # rows; more take too long for somebody who pressed Ctrl-C
@@ -27,22 +36,45 @@ FOLD_ON_INTERRUPT = 50_000  # rows; more take too long for somebody who pressed 
 
 @dataclass(frozen=True)
 class Stage:
-    """One ledger of a run: its folder, its rows' key in a result, and what settings they had."""
+    """One ledger of a run: its rows' key in a result, the folder of its outputs, and what settings
+    they had. In a store the ledger is a copy, and what was written before is listed once."""
 
     key: str
+    folder: Place
     ledger: Ledger
     settings: str
+    copy: LedgerCopy | None = None
+    written: dict[str, systems.Facts] | None = None
+
+    def measure(self, names: str) -> tuple[int, int]:
+        """Size and time of an output that was there when the run began. FileNotFoundError."""
+        return measure(self.folder, names, self.written)
 
 
 def open_stages(stack: ExitStack, outputs: Iterable[Output], entries: int) -> list[Stage]:
     """Lock and read the ledger of each output, and remove what a killed run left half-written."""
     stages = []
     for output in outputs:
+        if isinstance(output.folder, StorePath):
+            stages.append(open_stored(stack, output, output.folder, entries))
+            continue
         ledger = Ledger(output.folder, output.columns)
         stack.push(closing(ledger, entries))
         remove_stale(output.folder)
-        stages.append(Stage(output.key, ledger, output.settings))
+        stages.append(Stage(output.key, output.folder, ledger, output.settings))
     return stages
+
+
+def open_stored(stack: ExitStack, output: Output, folder: StorePath, entries: int) -> Stage:
+    """A stage whose home is a store: its ledger, fetched, and what has been written there."""
+    local = stack.enter_context(scratch_folder())
+    copy = LedgerCopy(folder, local)
+    stack.callback(copy.close)
+    ledger = Ledger(local, output.columns)
+    stack.push(closing(ledger, entries))
+    copy.follow(ledger)
+    written = systems.listed(str(folder)) if ledger.row else {}
+    return Stage(output.key, folder, ledger, output.settings, copy, written)
 
 
 def closing(ledger: Ledger, entries: int) -> Callable[..., None]:
@@ -129,7 +161,7 @@ class Recorder:
     def discard(self, stage: Stage, name: str) -> None:
         """Remove what an earlier run wrote for an item that is not ok any more."""
         row = stage.ledger.known(name)
-        for path in output_paths(stage.ledger.folder, row["output"]) if row else ():
+        for path in output_paths(stage.folder, row["output"]) if row else ():
             path.unlink(missing_ok=True)
 
     def remove(self, stage: Stage, name: str) -> None:
@@ -149,12 +181,15 @@ class Recorder:
         """Note the new times of files that turned out unchanged, so they are not hashed again."""
         for stage in self.stages:
             row = stage.ledger.row_of(name)
-            _, changed = measure(stage.ledger.folder, row["output"])
+            _, changed = stage.measure(row["output"])
             stage.ledger.record({**row, **facts, "output_mtime_ns": changed})
 
     def count(self, name: str, status: str, reason: str, seconds: float) -> None:
         """Count one item, move the progress line, and tell `status` from time to time."""
         self.summary.add(name, status, reason, seconds)
+        for stage in self.stages:
+            if stage.copy is not None:
+                stage.copy.check()
         self.run_record.note_sometimes(self.summary.counts)
         self.progress.update(note=self.note)
 
@@ -166,6 +201,8 @@ class Recorder:
 
 def facts_of(path: str) -> dict[str, Any]:
     """The input's columns for an item that could not tell them itself; none if it is gone."""
+    if is_address(path):
+        return facts_without_reading(path)
     try:
         return input_facts(path)
     except MeshError:

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.console import UsageError
 from preprocessing.files import atomic_write
 from preprocessing.running.tasks import Plan
 from preprocessing.settings import Limits, SampleSettings, WatertightSettings
+from preprocessing.stores.address import Place
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EVERY = 5.0  # seconds between two notes of the progress
 
 
-def run_path(out: Path) -> Path:
+def run_path(out: Place) -> Place:
     """Where a run keeps its settings."""
     return out / "run.json"
 
@@ -46,7 +46,7 @@ def settings_key(*settings: "DataclassInstance | None") -> str:
 class RunRecord:
     """Writes run.json: at the start, every few seconds, and when the run ends."""
 
-    def __init__(self, out: Path, told: Mapping[str, Any], limits: Limits, total: int) -> None:
+    def __init__(self, out: Place, told: Mapping[str, Any], limits: Limits, total: int) -> None:
         """told: the settings of the outputs, by name."""
         self.out, self.total, self.noted = out, total, 0.0
         self.started = time.time()
@@ -82,14 +82,14 @@ class RunRecord:
             self.note(counts)
 
 
-def read_record(out: Path) -> dict[str, Any]:
+def read_record(out: Place) -> dict[str, Any]:
     """What a folder's run.json says; empty where there is none."""
     path = run_path(out)
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return found
 
 
-def recall(out: Path) -> tuple[Plan, Limits]:
+def recall(out: Place) -> tuple[Plan, Limits]:
     """The plan and limits of a folder's last run. Raises FileNotFoundError, and UsageError for a
     folder that another command wrote."""
     told = json.loads(run_path(out).read_text())

@@ -4,14 +4,25 @@ The driver only names `prepare` to the runner, so the heavy imports stand inside
 fork server has them loaded before the first item.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.mesh_errors import MeshError
-from preprocessing.running.proof import input_facts, output_facts, still_done
+from preprocessing.running.proof import (
+    input_facts,
+    measure,
+    output_facts,
+    output_paths,
+    still_done,
+)
 from preprocessing.running.tasks import Plan, Task
 from preprocessing.settings import SampleSettings, WatertightSettings
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, StorePath
+from preprocessing.stores.scratch import at_hand, scratch_folder
 
 if TYPE_CHECKING:
     from preprocessing.mesh import Mesh
@@ -33,16 +44,29 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     """Carry out the plan for one mesh and return the ledger's columns.
 
     Keys: `input` (columns about the input file), `unchanged` (True: nothing was done), and for each
-    stage that ran, `watertight` and `samples` with its columns. Raises MeshError for an input that
-    cannot be used and OutputError when our result fails its audit.
+    stage that ran, `watertight` and `samples` with its columns; of an input that cannot be used
+    they say so. Raises MeshError(missing | unreadable), OutputError when our result fails its
+    audit, and StoreError.
     """
-    facts = input_facts(task.path)
-    if task.done is not None and still_done(facts["input_sha256"], task.done):
-        return {"input": facts, "unchanged": True}
+    with fetched(task.path) as path:
+        facts = input_facts(path)
+        if task.done is not None and still_done(facts["input_sha256"], task.done):
+            return {"input": facts, "unchanged": True}
+        try:
+            return {"input": facts, "unchanged": False, **worked(plan, task, path)}
+        except MeshError as error:
+            told = {"reason": error.reason, "detail": error.message.replace(path, task.path)}
+            stages = {"watertight": plan.watertight, "samples": plan.samples}
+            bad = {name: {"status": "rejected", **told} for name, on in stages.items() if on}
+            return {"input": facts, "unchanged": False, **bad}
+
+
+def worked(plan: Plan, task: Task, path: str) -> dict[str, dict[str, Any]]:
+    """The columns of each stage, from a file of this machine. Raises MeshError, OutputError."""
     from preprocessing.mesh import load_mesh_report
 
-    result: dict[str, Any] = {"input": facts, "unchanged": False}
-    loaded = load_mesh_report(task.path)
+    loaded = load_mesh_report(path)
+    result: dict[str, dict[str, Any]] = {}
     mesh = loaded.mesh
     if plan.watertight is None:
         assert plan.samples is not None
@@ -66,8 +90,35 @@ def prepare(plan: Plan, task: Task) -> dict[str, Any]:
     return result
 
 
+@contextlib.contextmanager
+def fetched(source: str) -> Iterator[str]:
+    """The input's file, brought here if it is in a store. Raises MeshError(missing)."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path = stack.enter_context(at_hand(source))
+        except FileNotFoundError as error:
+            raise MeshError("missing", f"{source} is not there") from error
+        yield path
+
+
+@contextlib.contextmanager
+def delivered(folder: Place, columns: dict[str, Any]) -> Iterator[Path]:
+    """Where to write an output that belongs into `folder`, and its columns meanwhile.
+
+    Into a store it goes from there, whole, and the columns get the time that it has in it.
+    """
+    if not isinstance(folder, StorePath):
+        yield folder
+        return
+    with scratch_folder() as local:
+        yield local
+        for path in output_paths(local, columns["output"]):
+            systems.put(path, f"{folder}/{path.relative_to(local)}")
+    columns["output_mtime_ns"] = measure(folder, columns["output"])[1]
+
+
 def make_solid(
-    settings: WatertightSettings, mesh: "Mesh", folder: Path, name: str
+    settings: WatertightSettings, mesh: "Mesh", folder: Place, name: str
 ) -> tuple["Watertight", dict[str, Any]]:
     """The watertight mesh, written to `folder`, and its columns. Raises OutputError, MeshError."""
     from preprocessing.mesh import save_mesh
@@ -78,9 +129,6 @@ def make_solid(
         solid = solidify(mesh, settings)
     except WatertightError as error:
         raise OutputError(f"{error.reason}: {error.message}") from error
-    path = folder / f"{name}.{settings.format}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_mesh(solid.mesh, path)
     center = solid.transform.center
     columns = {
         **{name: plain(value) for name, value in solid.audit.items()},
@@ -91,16 +139,19 @@ def make_solid(
         "center_x": center[0],
         "center_y": center[1],
         "center_z": center[2],
-        **output_facts([path], folder),
-        "seconds": time.perf_counter() - started,
     }
-    return solid, columns
+    with delivered(folder, columns) as local:
+        path = local / f"{name}.{settings.format}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_mesh(solid.mesh, path)
+        columns |= output_facts([path], local)
+    return solid, {**columns, "seconds": time.perf_counter() - started}
 
 
 def make_sample(
     settings: SampleSettings,
     mesh: "Mesh",
-    folder: Path,
+    folder: Place,
     name: str,
     eps: float | None,
 ) -> dict[str, Any]:
@@ -122,15 +173,16 @@ def make_sample(
         edge_spread=settings.edge_spread,
         supervision=supervision,
     )
-    paths = write_format(sample, folder, name, settings.format)
-    return {
+    columns = {
         **sample_columns(sample),
         "angle": settings.angle,
         "eps": eps,
         "seed": settings.seed,
-        **output_facts(paths, folder),
-        "seconds": time.perf_counter() - started,
     }
+    with delivered(folder, columns) as local:
+        paths = write_format(sample, local, name, settings.format)
+        columns |= output_facts(paths, local)
+    return {**columns, "seconds": time.perf_counter() - started}
 
 
 def odd_edges(mesh: "Mesh") -> dict[str, int]:

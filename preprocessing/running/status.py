@@ -3,22 +3,21 @@
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from preprocessing.console import UsageError, clock
-from preprocessing.running.ledger import is_locked, read_ledger
-from preprocessing.running.ledger_view import has_ledger
+from preprocessing.running.ledger import has_ledger, is_locked, read_ledger
 from preprocessing.running.run_settings import read_record
+from preprocessing.stores.address import Place
 
 COLUMNS = ("id", "status", "reason", "seconds", "node")
 SLOWEST = 10
 
 
-def run_status(folder: Path) -> dict[str, Any]:
+def run_status(folder: Place) -> dict[str, Any]:
     """What became of a folder's items so far, and how fast it goes.
 
     Keys: out, state (running; finished; stopped: it ended early, by itself or killed), total, done,
@@ -61,7 +60,7 @@ def ended(state: str) -> str:
     return "stopped" if state == "running" else state
 
 
-def worst_rows(folders: list[Path]) -> pa.Table:
+def worst_rows(folders: list[Place]) -> pa.Table:
     """One row an item: of two stages the first that is not ok."""
     tables = [read_ledger(one).select(COLUMNS) for one in folders]
     if len(tables) == 1:

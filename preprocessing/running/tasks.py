@@ -5,11 +5,11 @@ Plan and task travel to the child that does the work.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.running.ids import Part
 from preprocessing.settings import SampleSettings, WatertightSettings
+from preprocessing.stores.address import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,17 +22,17 @@ class Plan:
     With both stages the files go to out/watertight and out/samples, with one into `out` itself.
     """
 
-    out: Path
+    out: Place
     watertight: WatertightSettings | None
     samples: SampleSettings | None
 
     @property
-    def watertight_folder(self) -> Path:
+    def watertight_folder(self) -> Place:
         """Where watertight meshes go."""
         return self.out / "watertight" if self.samples else self.out
 
     @property
-    def samples_folder(self) -> Path:
+    def samples_folder(self) -> Place:
         """Where samples go."""
         return self.out / "samples" if self.watertight else self.out
 
@@ -65,7 +65,7 @@ class Output:
     """
 
     key: str
-    folder: Path
+    folder: Place
     columns: "pa.Schema"
     settings: str
 
@@ -80,7 +80,7 @@ class Work:
     when the folder is known to be fit.
     """
 
-    out: Path
+    out: Place
     outputs: tuple[Output, ...]
     told: Mapping[str, Any]
     function: Callable[[Task], dict[str, Any]]

@@ -145,11 +145,6 @@ def test_wrong_inputs_say_what_is_wrong(
         ids([str(tmp_path / name)])
 
 
-def test_a_bucket_is_refused_with_advice() -> None:
-    with pytest.raises(UsageError, match="mount"):
-        ids(["s3://bucket/meshes"])
-
-
 def test_formats_without_a_reader_are_inputs_too() -> None:
     assert {".glb", ".obj", ".usda", ".step"} <= mesh_suffixes()
     assert not {".bin", ".mtl", ".png", ".csv", ".zip"} & mesh_suffixes()

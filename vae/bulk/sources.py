@@ -11,6 +11,7 @@ from preprocessing.console import UsageError
 from preprocessing.points.sample_at import SampleAt, SampleSource
 from preprocessing.points.shards import INDEX, find_packed, is_packed
 from preprocessing.running.ids import Entry, Part
+from preprocessing.running.known_eps import absolute
 from preprocessing.running.lists import SUFFIXES as LISTS
 from preprocessing.running.manifest import MAGIC, find_inputs
 from preprocessing.running.proof import input_facts
@@ -65,7 +66,7 @@ def packed_entries(folder: Path) -> list[Entry]:
     columns = (table[name].to_pylist() for name in table.column_names)
     digest = dict(zip(*columns, strict=True))
     return [
-        Entry(name, str(at.path.absolute()), part=Part(at.offset, at.size, digest[name]))
+        Entry(name, absolute(at.path), part=Part(at.offset, at.size, digest[name]))
         for name, at in find_packed(folder).items()
     ]
 

@@ -1,0 +1,1 @@
+"""Many items: object stores, and runs that last."""

@@ -1,0 +1,1 @@
+"""Object stores: addresses used like paths, whole objects in and out, a ledger kept in one."""
