@@ -7,36 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from preprocessing.commands.gathering import gathering
+from preprocessing.commands.stage_options import (
+    Angle,
+    CloudOptions,
+    RunOptions,
+    ShardOptions,
+    SolidOptions,
+    UnusedSeed,
+)
 from preprocessing.console import (
     EXIT_SOME_FAILED,
     add_version,
     run_command,
     stdout_for_results_only,
 )
-from preprocessing.options import (
-    Executor,
-    Inputs,
-    Json,
-    Memory,
-    MeshFormat,
-    Out,
-    Overwrite,
-    Quiet,
-    RayAddress,
-    Seed,
-    Shards,
-    ShardSize,
-    Timeout,
-    Workers,
-    finish,
-    options_checked,
-    run_limits,
-)
+from preprocessing.options import Inputs, Json, Out, Quiet, Seed, ShardSize, Workers, finish
 from preprocessing.stores.address import Place, place
 
 if TYPE_CHECKING:
     from preprocessing.running.tasks import Plan
-    from preprocessing.settings import Limits
 
 app = typer.Typer(
     name="dora-prep",
@@ -47,78 +37,11 @@ app = typer.Typer(
 )
 add_version(app, "dora-prep")
 
-UnusedSeed = Annotated[
-    int, typer.Option("--seed", min=0, help="For symmetry: no method here draws at random.")
-]
-Eps = Annotated[
-    str, typer.Option(help="Offset in the normalised frame, [-1, 1]: 2/512 or a decimal.")
-]
-Resolution = Annotated[
-    int | None,
-    typer.Option(min=1, help="Grid cells per axis. [default: round(2 / eps)]", show_default=False),
-]
-Method = Annotated[str, typer.Option(help="offset, alpha-wrap or manifold.")]
-KeepCavities = Annotated[
-    bool, typer.Option("--keep-cavities", help="Keep voids that the input bounds as true cavities.")
-]
-CloseHoles = Annotated[
-    float | None,
-    typer.Option(
-        metavar="TAU",
-        help="Fill voids whose openings are narrower than about 2 TAU (normalised).",
-        show_default=False,
-    ),
-]
-Simplify = Annotated[
-    float | None,
-    typer.Option(
-        metavar="E", help="Decimate; the surface moves at most E eps.", show_default=False
-    ),
-]
-Tolerance = Annotated[
-    float,
-    typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off eps."),
-]
-Audit = Annotated[str, typer.Option(help="basic, or full: the share of visible points lost, too.")]
-Points = Annotated[
-    int, typer.Option(min=2, help="Points in all: half uniform, up to half on salient edges.")
-]
-Angle = Annotated[
-    float,
-    typer.Option(min=0, max=180, help="Dihedral angle in degrees above which an edge is salient."),
-]
-EdgeSpread = Annotated[
-    str, typer.Option(help="length: salient points spread by length; edge: evenly per edge.")
-]
-Near = Annotated[int, typer.Option(min=0, help="Supervision points near the surface.")]
-Space = Annotated[int, typer.Option(min=0, help="Supervision points in the whole cube.")]
-SampleFormat = Annotated[
-    str, typer.Option(help="safetensors, npz (the published layout), hunyuan or vecset.")
-]
-
 
 @app.command()
+@gathering()
 def watertight(
-    inputs: Inputs,
-    out: Out,
-    eps: Eps = "2/256",
-    resolution: Resolution = None,
-    method: Method = "offset",
-    format: MeshFormat = "ply",
-    keep_cavities: KeepCavities = False,
-    close_holes: CloseHoles = None,
-    simplify: Simplify = None,
-    tolerance: Tolerance = 0.05,
-    audit: Audit = "basic",
-    seed: UnusedSeed = 0,
-    workers: Workers = 0,
-    executor: Executor = "auto",
-    ray_address: RayAddress = None,
-    timeout: Timeout = 3600.0,
-    memory: Memory = 0.0,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    inputs: Inputs, out: Out, solid: SolidOptions, seed: UnusedSeed = 0, *, how: RunOptions
 ) -> None:
     """Turn meshes into watertight ones: the surface at distance eps around each.
 
@@ -127,46 +50,14 @@ def watertight(
       dora-prep watertight scans/ --out watertight --eps 2/512
     """
     from preprocessing.running.tasks import Plan
-    from preprocessing.settings import WatertightSettings, parse_eps
 
-    with options_checked():
-        solid = WatertightSettings(
-            eps=parse_eps(eps),
-            resolution=resolution or 0,
-            method=method,
-            format=format,
-            keep_cavities=keep_cavities,
-            close_holes=close_holes,
-            simplify=simplify,
-            tolerance=tolerance,
-            audit=audit,
-        )
-    limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
-    plan = Plan(out=out, watertight=solid, samples=None)
-    carry_out(inputs, plan, limits, overwrite, quiet, as_json)
+    carry_out(inputs, Plan(out=out, watertight=solid.settings(), samples=None), how)
 
 
 @app.command()
+@gathering()
 def sample(
-    inputs: Inputs,
-    out: Out,
-    points: Points = 65536,
-    angle: Angle = 15.0,
-    edge_spread: EdgeSpread = "length",
-    near: Near = 400_000,
-    space: Space = 200_000,
-    format: SampleFormat = "safetensors",
-    seed: Seed = 0,
-    shards: Shards = None,
-    shard_size: ShardSize = "2GB",
-    workers: Workers = 0,
-    executor: Executor = "auto",
-    ray_address: RayAddress = None,
-    timeout: Timeout = 3600.0,
-    memory: Memory = 0.0,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    inputs: Inputs, out: Out, clouds: CloudOptions, packed: ShardOptions, how: RunOptions
 ) -> None:
     """Sample watertight meshes: uniform and salient clouds, and points with signed distances.
 
@@ -175,54 +66,20 @@ def sample(
       dora-prep sample watertight/ --out samples --points 65536
     """
     from preprocessing.running.tasks import Plan
-    from preprocessing.settings import SampleSettings
 
-    with options_checked():
-        clouds = SampleSettings(
-            points=points,
-            angle=angle,
-            seed=seed,
-            edge_spread=edge_spread,
-            near=near,
-            space=space,
-            format=format,
-        )
-    limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
-    plan = Plan(out=out, watertight=None, samples=clouds)
-    packing = (shards, shard_size) if shards is not None else None
-    carry_out(inputs, plan, limits, overwrite, quiet, as_json, packing)
+    plan = Plan(out=out, watertight=None, samples=clouds.settings())
+    carry_out(inputs, plan, how, packed.packing())
 
 
 @app.command()
+@gathering(clouds={"format": "sample_format"})
 def run(
     inputs: Inputs,
     out: Out,
-    eps: Eps = "2/256",
-    resolution: Resolution = None,
-    method: Method = "offset",
-    format: MeshFormat = "ply",
-    keep_cavities: KeepCavities = False,
-    close_holes: CloseHoles = None,
-    simplify: Simplify = None,
-    tolerance: Tolerance = 0.05,
-    audit: Audit = "basic",
-    points: Points = 65536,
-    angle: Angle = 15.0,
-    edge_spread: EdgeSpread = "length",
-    near: Near = 400_000,
-    space: Space = 200_000,
-    sample_format: SampleFormat = "safetensors",
-    seed: Seed = 0,
-    shards: Shards = None,
-    shard_size: ShardSize = "2GB",
-    workers: Workers = 0,
-    executor: Executor = "auto",
-    ray_address: RayAddress = None,
-    timeout: Timeout = 3600.0,
-    memory: Memory = 0.0,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    solid: SolidOptions,
+    clouds: CloudOptions,
+    packed: ShardOptions,
+    how: RunOptions,
 ) -> None:
     """Do both in one pass per mesh; writes OUT/watertight and OUT/samples.
 
@@ -231,44 +88,14 @@ def run(
       dora-prep run meshes/ --out prepared --eps 2/256
     """
     from preprocessing.running.tasks import Plan
-    from preprocessing.settings import SampleSettings, WatertightSettings, parse_eps
 
-    with options_checked():
-        solid = WatertightSettings(
-            eps=parse_eps(eps),
-            resolution=resolution or 0,
-            method=method,
-            format=format,
-            keep_cavities=keep_cavities,
-            close_holes=close_holes,
-            simplify=simplify,
-            tolerance=tolerance,
-            audit=audit,
-        )
-    with options_checked(format="sample_format"):
-        clouds = SampleSettings(
-            points=points,
-            angle=angle,
-            seed=seed,
-            edge_spread=edge_spread,
-            near=near,
-            space=space,
-            format=sample_format,
-        )
-    limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json)
-    plan = Plan(out=out, watertight=solid, samples=clouds)
-    packing = (shards, shard_size) if shards is not None else None
-    carry_out(inputs, plan, limits, overwrite, quiet, as_json, packing)
+    samples = clouds.settings(format_option="sample_format")
+    plan = Plan(out=out, watertight=solid.settings(), samples=samples)
+    carry_out(inputs, plan, how, packed.packing())
 
 
 def carry_out(
-    inputs: list[str],
-    plan: "Plan",
-    limits: "Limits",
-    overwrite: bool,
-    quiet: bool,
-    as_json: bool,
-    packing: tuple[Place, str] | None = None,
+    inputs: list[str], plan: "Plan", how: RunOptions, packing: tuple[Place, str] | None = None
 ) -> None:
     """Find the inputs, run the stages, pack the samples if asked to (where, how large), print the
     summary, exit with its code."""
@@ -278,6 +105,7 @@ def carry_out(
     from preprocessing.running.packing import pack_folder
     from preprocessing.running.pipeline import run_plan
 
+    limits = how.limits()
     if packing is not None:
         parse_size(packing[1])  # a mistake is told before the work
     with stdout_for_results_only():
@@ -286,12 +114,12 @@ def carry_out(
         if passed_over and not limits.quiet:
             typer.echo(f"passed over, not meshes that are read: {kinds(passed_over)}", err=True)
         eps_of = known_eps(entries) if plan.watertight is None else None
-        again = None if overwrite else ()
+        again = None if how.overwrite else ()
         summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)
         summary.passed_over = dict(passed_over)
         if packing is not None and summary.counts.keys() & {"ok", "skipped"}:
             pack_folder(plan.samples_folder, *packing, quiet=limits.quiet)
-    finish(summary, quiet, as_json)
+    finish(summary, how.quiet, how.as_json)
 
 
 @app.command()
