@@ -462,13 +462,9 @@ def chosen_eps(eps: str | None, model: Path) -> float:
 def placed(given: "Input") -> dict[str, Any]:
     """How a mesh came into the normalised frame, x_normalised = (x - center) * scale, and whether
     the offset solid at `eps` was made of it (null: it was encoded as it is)."""
-    if given.transform is None:
+    if (moved := given.transform) is None:
         return {}
-    return {
-        "scale": given.transform.scale,
-        "center": list(given.transform.center),
-        "eps": given.eps,
-    }
+    return {"scale": moved.scale, "center": list(moved.center), "eps": given.eps}
 
 
 def report(values: dict[str, Any], quiet: bool, as_json: bool) -> None:

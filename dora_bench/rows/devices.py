@@ -76,10 +76,8 @@ def take(seat: Seat) -> None:
     if seat.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif seat.slots:
-        visible = visible_gpus()
-        slot = free_slot(Path(seat.folder), seat.slots)
-        first = int(slot * seat.gpus)
-        chosen = visible[first : first + max(1, int(seat.gpus))]
+        first = int(free_slot(Path(seat.folder), seat.slots) * seat.gpus)
+        chosen = visible_gpus()[first : first + max(1, int(seat.gpus))]
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
 
 

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import sys
-from types import TracebackType
 
 from preprocessing.running.runner_child import peak_memory_mb, reset_peak_memory, resident_mb
 
@@ -58,12 +57,7 @@ class PeakMemory:
             sys.modules["torch"].cuda.reset_peak_memory_stats()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         wait_for_cuda()
         self.grown_mb = max(0.0, peak_memory_mb(self.before) - self.before)
         if cuda_in_use():

@@ -95,9 +95,5 @@ def gathered(
     family: str, tensors: Mapping[str, Tensor], names: Iterable[str], decoder_layers: int
 ) -> dict[str, Tensor]:
     """A family's tensors under our names, float32, in memory of torch's own."""
-    return {
-        name: torch.cat(
-            [tensors[theirs].float() for theirs in published_names(family, name, decoder_layers)]
-        )
-        for name in names
-    }
+    theirs = {name: published_names(family, name, decoder_layers) for name in names}
+    return {name: torch.cat([tensors[t].float() for t in parts]) for name, parts in theirs.items()}

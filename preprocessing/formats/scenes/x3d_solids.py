@@ -6,7 +6,7 @@ Round ones are cut into SIDES; their corners lie on the true surface.
 import numpy as np
 
 from preprocessing.formats.polygons import triangulate
-from preprocessing.formats.scenes.placing import Triangles, rotation
+from preprocessing.formats.scenes.placing import Scene, Triangles, rotation
 from preprocessing.formats.scenes.x3d_fields import flag, number, numbers, rows
 from preprocessing.formats.scenes.xml_tree import Element
 from preprocessing.mesh_errors import MeshError
@@ -93,14 +93,11 @@ def cone(element: Element) -> Triangles:
 
 def parts(element: Element, rims: list[tuple[float, float]], names: tuple[str, ...]) -> Triangles:
     """The turned pieces between neighbouring rims whose switches are on."""
-    vertices, faces, start = [np.empty((0, 3))], [np.empty((0, 3), np.int64)], 0
+    shown = Scene()
     for k, name in enumerate(names):
         if flag(element, name, True):
-            places, corners = turned(np.array(rims[k : k + 2]))
-            vertices.append(places)
-            faces.append(corners + start)
-            start += len(places)
-    return np.concatenate(vertices), np.concatenate(faces)
+            shown.add(*turned(np.array(rims[k : k + 2])), None)
+    return shown.triangles()
 
 
 def elevation_grid(element: Element) -> Triangles:
