@@ -19,6 +19,7 @@ AUDITS = ("basic", "full")
 CORNERS = ("round", "sharp")
 MESH_FORMATS = ("ply", "obj", "glb", "stl")
 SAMPLE_FORMATS = ("safetensors", "npz", "hunyuan", "vecset")
+DTYPES = ("float32", "float16")
 EDGE_SPREADS = ("length", "edge")
 EXECUTORS = ("auto", "inline", "ray")
 # Bricks are numbered in int32: the largest n with n^3 < 2^31 bricks an axis.
@@ -201,7 +202,8 @@ class WatertightSettings:
 class SampleSettings:
     """What `sample_shape` is asked for, and the layout of the file. Raises SettingsError.
 
-    points: of both clouds. angle: degrees. near, space: supervision points.
+    points: of both clouds. angle: degrees. near, space: supervision points. dtype: of the file's
+    rows.
     """
 
     points: int = 65536
@@ -211,10 +213,16 @@ class SampleSettings:
     near: int = 400_000
     space: int = 200_000
     format: str = "safetensors"
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         one_of("edge_spread", self.edge_spread, EDGE_SPREADS)
         one_of("format", self.format, SAMPLE_FORMATS)
+        one_of("dtype", self.dtype, DTYPES)
+        if self.dtype != "float32" and self.format != "safetensors":
+            raise SettingsError(
+                "dtype", f"{self.dtype}: {self.format} has a type of its own; only safetensors ask"
+            )
         if not 0 <= self.angle < 180:
             raise SettingsError("angle", f"{self.angle:g}: no edge is that sharp; give less")
         if self.points // 2 > self.near // 2:

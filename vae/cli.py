@@ -238,6 +238,7 @@ def encode(
         nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
+        forewarn(vae, tokens, None, attention)
         given = read_input(source, chosen_eps(eps, model), raw=raw)
         latents = encode_shape(
             vae, given.shape, tokens, seed=seed, posterior=draw, attention=attention
@@ -356,6 +357,7 @@ def reconstruct(
         nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
+        forewarn(vae, tokens, resolution, attention)
         given = read_input(source, chosen_eps(eps, model), raw=raw)
         done = run(
             vae, given.shape, tokens, resolution, seed=seed, posterior=draw, attention=attention
@@ -446,6 +448,15 @@ def load(model: Path, heads: int | None, device: str) -> "DoraVAE":
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return DoraVAE.from_pretrained(model, heads=heads).to(wanted)
+
+
+def forewarn(model: "DoraVAE", tokens: int, resolution: int | None, attention: str) -> None:
+    """Say at once, on standard error, that the work will take minutes or hours."""
+    from vae.cost import warning
+
+    said = warning(model, tokens, resolution) if attention == "full" else ""
+    if said:
+        print(said, file=sys.stderr, flush=True)
 
 
 def chosen_eps(eps: str | None, model: Path) -> float:

@@ -40,7 +40,8 @@ class TrainError(ValueError):
 
 @dataclass
 class State:
-    """Where a run stands: steps done, training seconds spent, the best mean IoU so far."""
+    """Where a run stands: steps done, training seconds spent, the best IoU so far, which is what
+    validation says where there is any."""
 
     step: int = 0
     seconds: float = 0.0
@@ -62,7 +63,6 @@ class Run:
     state: State
     held_out: dict[str, SampleSource]
     validated: int = 0  # the step of the last validation
-    best_val: float = 0.0
 
 
 def prepare_folder(config: VAEConfig, out: Path, ids: list[str], overwrite: bool) -> None:

@@ -191,15 +191,13 @@ def warn(run: Run, found: Validation | None, silent: bool) -> None:
             "--set start=place, a smaller --set lr, or more shapes (dora-prep shapes)",
             file=sys.stderr,
         )
-    if found is not None and found.iou["some"] < run.best_val - PARTED:
+    if found is not None and found.iou["some"] < state.best_iou - PARTED:
         print(
             f"step {state.step}: validation fell to {found.iou['some']:.3f} from "
-            f"{run.best_val:.3f} while training went on: the model memorises; more shapes "
+            f"{state.best_iou:.3f} while training went on: the model memorises; more shapes "
             "(dora-prep shapes) or --set rotate=true help, and best/ holds the better weights",
             file=sys.stderr,
         )
-    if found is not None:
-        run.best_val = max(run.best_val, found.iou["some"])
 
 
 def what_next(out: Path) -> str:

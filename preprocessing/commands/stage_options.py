@@ -103,6 +103,9 @@ class CloudOptions:
     format: Annotated[
         str, typer.Option(help="safetensors, npz (the published layout), hunyuan or vecset.")
     ] = "safetensors"
+    dtype: Annotated[
+        str, typer.Option(help="float32, or float16: half the bytes, points off by up to 0.0005.")
+    ] = "float32"
     seed: Seed = 0
 
     def settings(self, format_option: str = "format") -> "SampleSettings":

@@ -1,7 +1,8 @@
 """The sample file: everything a VAE trains on from one mesh, read by random windows.
 
-A safetensors file of float32 arrays whose rows are shuffled at write, so that any run of rows is a
-random subset; the farthest point order of each cloud, from its row 0, is stored beside it.
+A safetensors file of float32 (or, asked for, float16) arrays whose rows are shuffled at write, so
+that any run of rows is a random subset; the farthest point order of each cloud, from its row 0, is
+stored beside it.
 """
 
 import json
@@ -23,6 +24,7 @@ from preprocessing.stores.address import Place, StorePath
 ARRAYS = ("coarse_surface", "sharp_surface", "sharp_near", "coarse_near", "space")
 COLUMNS = {"coarse_surface": 6, "sharp_surface": 6, "sharp_near": 4, "coarse_near": 4, "space": 4}
 ORDERS = {"coarse_order": "coarse_surface", "sharp_order": "sharp_surface"}
+CODES = {"float32": "F32", "float16": "F16", "int32": "I32"}
 FORMAT = "dora-sample-1"
 
 
@@ -81,21 +83,39 @@ def check_sample(sample: Sample) -> None:
             raise SampleError("bad-order", f"{name} is not an order of {cloud} that begins at 0")
 
 
+def widened(array: np.ndarray) -> np.ndarray:
+    """An array as a `Sample` holds it: float16 rows as float32, their normals made unit again."""
+    if array.dtype != np.float16:
+        return array
+    wide = array.astype(np.float32)
+    if wide.shape[1] == 6 and len(wide):
+        wide[:, 3:] /= np.linalg.norm(wide[:, 3:], axis=1, keepdims=True)
+    return wide
+
+
+def rounded(array: np.ndarray, dtype: str) -> np.ndarray:
+    """float32 rows as they will be read from a file of `dtype`, float32 or float16."""
+    return widened(array.astype(dtype))
+
+
 def write_sample(sample: Sample, path: str | Path) -> None:
     """Check a sample and write it to `path` (safetensors), atomically; equal samples, equal bytes.
 
-    Raises SampleError as `check_sample`. The header is written here because the safetensors
-    library orders metadata by a hash that changes from process to process.
+    Rows are written in the type that the metadata's `dtype` names, float32 without. Raises
+    SampleError as `check_sample`. The header is written here because the safetensors library orders
+    metadata by a hash that changes from process to process.
     """
     check_sample(sample)
-    arrays = {name: getattr(sample, name) for name in (*ARRAYS, *ORDERS)}
+    dtype = sample.metadata.get("dtype", "float32")
+    arrays = {name: getattr(sample, name).astype(dtype) for name in ARRAYS}
+    arrays |= {name: getattr(sample, name) for name in ORDERS}
     header: dict[str, object] = {
         "__metadata__": dict(sorted((sample.metadata | {"format": FORMAT}).items()))
     }
     offset = 0
     for name, array in arrays.items():
         header[name] = {
-            "dtype": "F32" if array.dtype == np.float32 else "I32",
+            "dtype": CODES[array.dtype.name],
             "shape": list(array.shape),
             "data_offsets": [offset, offset + array.nbytes],
         }
@@ -146,7 +166,7 @@ def read_arrays(
         with open_arrays(path) as file:
             metadata = file.metadata() or {}
             require_format(path, metadata)
-            return {name: file.get_tensor(name) for name in names}, metadata
+            return {name: widened(file.get_tensor(name)) for name in names}, metadata
     except SafetensorError as error:
         raise SampleError("bad-file", f"{path} is not a whole sample file: {error}") from error
 
@@ -158,7 +178,8 @@ def read_window(
 
     `counts` maps names of `ARRAYS` to numbers of rows. Each array starts at its own random row and
     goes on from row 0 after the last. An array with fewer rows than asked for comes whole, so an
-    empty salient cloud comes empty. Reads only the rows it returns. Raises SampleError(bad-file)
+    empty salient cloud comes empty. Reads only the rows it returns, float32 whatever the file's
+    type. Raises SampleError(bad-file)
     and KeyError for an unknown name.
     """
     window = {}
@@ -181,7 +202,7 @@ def read_window(
                     window[name] = np.concatenate([rows[begin:], rows[: end - total]])
     except SafetensorError as error:
         raise SampleError("bad-file", f"{path} is not a whole sample file: {error}") from error
-    return window
+    return {name: widened(rows) for name, rows in window.items()}
 
 
 def require_format(path: SampleSource, metadata: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ from preprocessing.mesh import Mesh
 from preprocessing.points.edge_kernels import corner_sums, double_areas
 from preprocessing.points.edges import FOLDED, SalientEdges, level_of, salient_edges
 from preprocessing.points.fps import farthest_points
-from preprocessing.points.samples import Sample, SampleError, check_sample
+from preprocessing.points.samples import Sample, SampleError, check_sample, rounded
 from preprocessing.seeds import generator
 from preprocessing.settings import EDGE_SPREADS
 
@@ -55,12 +55,14 @@ def sample_shape(
     eps: float | None = None,
     edge_spread: str = "length",
     supervision: Supervision = PUBLISHED,
+    dtype: str = "float32",
 ) -> Sample:
     """Everything the VAE trains on from one watertight mesh in the normalised frame.
 
     `mesh` in any form that `as_mesh` takes. `points` is the total: points // 2 uniform and up to
     points // 2 salient ones (exactly as many, or none where no edge is salient). `eps` is recorded
-    in the metadata. The sample is a pure function of the arguments; rows are shuffled, see
+    in the metadata. `dtype` float16: rows hold what a file of that type does, and distances belong
+    to the rounded points. The sample is a pure function of the arguments; rows are shuffled, see
     `samples.Sample`.
 
     Raises SampleError outside-cube, degenerate or one of `check_sample`, MeshError(not-closed) for
@@ -75,7 +77,8 @@ def sample_shape(
 
     def shuffled(name: str, points: np.ndarray) -> np.ndarray:
         # Rounded before distances are taken: they belong to the stored coordinates.
-        return generator(seed, item_id, f"shuffle-{name}").permutation(points.astype(np.float32))
+        rows = rounded(points.astype(np.float32), dtype)
+        return generator(seed, item_id, f"shuffle-{name}").permutation(rows)
 
     def uniform() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         draw = generator(seed, item_id, "surface")
@@ -114,11 +117,11 @@ def sample_shape(
 
     queries = {"sharp_near": sharp_near, "coarse_near": coarse_near, "space": far}
     sample = Sample(
-        coarse_surface=coarse_rows,
-        sharp_surface=sharp_rows,
+        coarse_surface=rounded(coarse_rows, dtype),
+        sharp_surface=rounded(sharp_rows, dtype),
         coarse_order=coarse_order,
         sharp_order=sharp_order,
-        **supervise(distance, queries),
+        **{name: rounded(rows, dtype) for name, rows in supervise(distance, queries).items()},
         metadata={
             "id": item_id,
             "seed": str(seed),
@@ -132,6 +135,7 @@ def sample_shape(
             "folded_edges": str(int((~edges.normals.any(axis=1)).sum())),
             "level": str(level_of(len(edges))),
             "rows": "shuffled; the farthest point order is in coarse_order and sharp_order",
+            **({"dtype": dtype} if dtype != "float32" else {}),
         },
     )
     check_sample(sample)

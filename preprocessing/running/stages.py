@@ -172,6 +172,7 @@ def make_sample(
         eps=eps,
         edge_spread=settings.edge_spread,
         supervision=supervision,
+        dtype=settings.dtype,
     )
     columns = {
         **sample_columns(sample),

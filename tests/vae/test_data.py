@@ -102,6 +102,21 @@ def test_two_processes_read_what_one_reads(samples: dict[str, Path]) -> None:
             assert torch.equal(joined, getattr(both, name)), name
 
 
+def test_two_ranks_never_read_an_item_twice_in_an_epoch(tmp_path: Path) -> None:
+    """Whole epochs of twelve items in steps of two ranks with two each: every item once."""
+    samples = {f"{i:02d}": Path("unread") for i in range(12)}
+    settings = override(CONFIG, ["batch=2"])
+    seen: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vae.data.read_item", lambda item_id, *rest: {})
+        patch.setattr("vae.data.Batch", lambda ids, **rest: ids)
+        ranks = [StepData(samples, settings, rank, 2) for rank in (0, 1)]
+        for micro_step in range(9):
+            seen += [name for rank in ranks for name in rank[micro_step]]
+    for epoch in range(3):
+        assert sorted(seen[12 * epoch : 12 * epoch + 12]) == sorted(samples)
+
+
 def test_token_lengths_follow_their_weights() -> None:
     config = override(CONFIG, ["token_weights=0.8,0.2"])
     drawn = [draw_tokens(config, step) for step in range(2000)]

@@ -13,6 +13,8 @@ import pytest
 import torch
 from vae_samples import write_boxes
 
+from preprocessing.points.samples import sample_files
+from preprocessing.points.shards import pack_samples
 from vae.checkpoint import read_config
 from vae.config import TINY, VAEConfig, override
 from vae.data import StepData, find_samples
@@ -87,6 +89,18 @@ def test_resumes_from_the_last_checkpoint_after_a_kill(data: Path, tmp_path: Pat
     (half / "model.safetensors").write_bytes(b"cut short")
     train(config("keep_last=5"), data, tmp_path / "run", until=10, device="cpu", quiet=True)
     assert curve(tmp_path / "run") == before
+
+
+def test_the_curve_from_shards_is_that_from_files(data: Path, tmp_path: Path) -> None:
+    pack_samples(sample_files(data), tmp_path / "shards", 20_000, quiet=True)
+    assert len(list((tmp_path / "shards").glob("*.tar"))) > 1
+    train(config(), data, tmp_path / "loose", device="cpu", quiet=True)
+    train(config(), tmp_path / "shards", tmp_path / "packed", until=7, device="cpu", quiet=True)
+    train(config(), tmp_path / "shards", tmp_path / "packed", device="cpu", quiet=True)
+    assert len(curve(tmp_path / "loose")) == 21
+    assert curve(tmp_path / "packed") == curve(tmp_path / "loose")
+    weights = [(tmp_path / run / "model.safetensors").read_bytes() for run in ("loose", "packed")]
+    assert weights[0] == weights[1]
 
 
 def test_keeps_the_last_and_the_best(data: Path, tmp_path: Path) -> None:

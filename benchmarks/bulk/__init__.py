@@ -1,0 +1,1 @@
+"""Whole sets through a model, and what their files cost."""

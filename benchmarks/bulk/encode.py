@@ -1,0 +1,95 @@
+"""Bulk encoding against a loop over `encode_shape`: seconds, processor seconds, the same bytes.
+
+The loop is what a user would write: one process, torch's own number of threads, the weights hashed
+a shape. Bulk encoding counts from its start to its last file, start of the workers, ledger and
+statistics included. Shapes are samples below DATA, taken again under other names up to --count.
+
+    python -m benchmarks.bulk.encode DATA [--count 200] [--tokens 256] [--workers 2]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from preprocessing.points.samples import read_sample, sample_files
+from preprocessing.settings import Limits
+from vae.bulk.many import encode_many, model_source
+from vae.bulk.settings import EncodeSettings
+from vae.inputs import model_eps
+from vae.latents import encode_shape, write_latents
+from vae.model import DoraVAE
+
+WANTED = 1.8
+
+
+def loop(model: str, data: Path, tokens: int, out: Path) -> None:
+    """The loop."""
+    net = DoraVAE.from_pretrained(model)
+    for name, path in sample_files(data).items():
+        latents = encode_shape(net, read_sample(path), tokens)
+        write_latents(latents, out / f"{name}.safetensors")
+
+
+def bulk(model: str, data: Path, tokens: int, out: Path, workers: int) -> None:
+    """The same shapes by the runner."""
+    limits = Limits(workers=workers, quiet=True)
+    source, limits = model_source(model, None, "cpu", limits, tokens)
+    settings = EncodeSettings(model_sha256=source.sha256, tokens=tokens, eps=model_eps(model))
+    encode_many([str(data)], out, settings, source, limits)
+
+
+def timed(arguments: list[str]) -> tuple[float, float]:
+    """Seconds by the clock and of the processor, of this script run with `arguments`."""
+    before, started = os.times(), time.perf_counter()
+    subprocess.run([sys.executable, "-m", "benchmarks.bulk.encode", *arguments], check=True)
+    seconds, after = time.perf_counter() - started, os.times()
+    spent = (after.children_user + after.children_system) - (
+        before.children_user + before.children_system
+    )
+    return seconds, spent
+
+
+def main() -> None:
+    """Print the figures and whether the target holds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", default="dora-tiny")
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=("loop", "bulk"), help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only == "loop":
+        loop(given.model, given.data, given.tokens, given.out)
+        return
+    if given.only == "bulk":
+        bulk(given.model, given.data, given.tokens, given.out, given.workers)
+        return
+    with tempfile.TemporaryDirectory(dir=given.data.parent) as folder:
+        shapes, found = Path(folder) / "shapes", list(sample_files(given.data).values())
+        shapes.mkdir()
+        for number in range(given.count):
+            os.link(found[number % len(found)], shapes / f"{number:04d}.safetensors")
+        common = [str(shapes), "--model", given.model, "--tokens", str(given.tokens)]
+        common += ["--workers", str(given.workers)]
+        seconds = {}
+        for only in ("loop", "bulk"):
+            out = Path(folder) / only
+            seconds[only], spent = timed([*common, "--only", only, "--out", str(out)])
+            print(f"{only:5} {seconds[only]:8.1f} s   {spent:8.1f} s of processor", flush=True)
+        names = [path.name for path in sorted((Path(folder) / "loop").iterdir())]
+        ours, theirs = Path(folder) / "bulk", Path(folder) / "loop"
+        same = all((ours / name).read_bytes() == (theirs / name).read_bytes() for name in names)
+    ratio = seconds["loop"] / seconds["bulk"]
+    print(f"{len(names)} shapes, {given.tokens} tokens: {ratio:.2f} x; same bytes: {same}")
+    print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    sys.exit(not (same and ratio >= WANTED))
+
+
+if __name__ == "__main__":
+    main()
