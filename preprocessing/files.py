@@ -4,11 +4,9 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from preprocessing.console import UsageError
 from preprocessing.stores import systems
 from preprocessing.stores.address import Place, StorePath
 from preprocessing.stores.scratch import scratch_folder
@@ -65,22 +63,3 @@ def sha256_file(path: str | Place) -> str:
             return sha256_file(folder / "object")
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def require_writable(folder: str | Place) -> None:
-    """Make a folder unless it is there, and write to it. A store tells with its first object.
-
-    Raises UsageError that says what hinders, and OSError(ENOSPC) when the disk is full.
-    """
-    if isinstance(folder, StorePath):
-        return
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        hint = "it is a file" if folder.is_file() else error.strerror
-        raise UsageError(
-            f"--out {folder} cannot be written: {hint}; give another folder"
-        ) from error

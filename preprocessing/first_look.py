@@ -35,6 +35,16 @@ def check_out_folder(path: str | Path, option: str = "--out") -> None:
         raise UsageError(f"{option} {path}: cannot write there ({error.strerror})") from None
 
 
+def make_out_folder(path: str | Place, option: str = "--out") -> None:
+    """Make a folder unless it is there. A store tells with its first object whether it takes any.
+
+    Raises UsageError as `check_out_folder`.
+    """
+    if not isinstance(path, StorePath):
+        check_out_folder(path, option)
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
 def check_suffix(path: Place, suffixes: Collection[str], option: str) -> None:
     """Raise UsageError unless a file's suffix is one of those, if there are any."""
     if suffixes and path.suffix.lower() not in suffixes:

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocessing.console import Progress, UsageError
-from preprocessing.files import atomic_path, require_writable
+from preprocessing.files import atomic_path
+from preprocessing.first_look import make_out_folder
 from preprocessing.points.sample_at import SampleAt
 from preprocessing.points.samples import read_metadata
 from preprocessing.stores import systems
@@ -81,7 +82,7 @@ def pack_samples(
     replaced. Raises UsageError when `out` cannot be written and SampleError for a file that is no
     sample.
     """
-    require_writable(out)
+    make_out_folder(out)
     (out / INDEX).unlink(missing_ok=True)  # from here on the folder is not complete
     rows: list[dict[str, Any]] = []
     left = iter(sorted(samples.items()))

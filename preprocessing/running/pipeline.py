@@ -18,7 +18,8 @@ import psutil
 
 from preprocessing.console import Interrupted, Progress, StopError, UsageError
 from preprocessing.doctor import memory_limit
-from preprocessing.files import FULL, require_writable
+from preprocessing.files import FULL
+from preprocessing.first_look import make_out_folder
 from preprocessing.running.deciding import Decider, Refused, Task, extremes_first
 from preprocessing.running.ids import Entry, readable
 from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
@@ -86,7 +87,7 @@ def run_work(
     started = time.monotonic()
     memory = limits.memory or default_memory(limits, len(entries))
     try:
-        require_writable(work.out)
+        make_out_folder(work.out)
         with ExitStack() as stack:
             stages = open_stages(stack, work.outputs, len(entries))
             limit_of = {"timeout": limits.timeout, "memory": memory}
