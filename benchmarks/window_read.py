@@ -22,8 +22,11 @@ from preprocessing.points.samples import read_window, write_sample
 from preprocessing.points.sampling import sample_shape
 from preprocessing.points.shards import find_packed, pack_samples
 from preprocessing.seeds import generator
+from vae.config import override, preset
+from vae.data import StepData
 
 SUPERVISION = {"sharp_near": 21384, "coarse_near": 10000, "space": 10000}
+ITEMS = 8  # of a batch of `tiny`
 CLOUDS = {"coarse_surface": 32768, "sharp_surface": 32768}
 
 
@@ -75,12 +78,18 @@ def main() -> None:
         pack_samples({"box": ours}, Path(folder) / "shards", 2**31, quiet=True)
         part = find_packed(Path(folder) / "shards")["box"]
         packed = median_ms(lambda: read_window(part, SUPERVISION | CLOUDS, draw), repeats)
+        config = override(preset("tiny"), [f"batch={ITEMS}"])
+        loose, shards = (StepData({"box": source}, config) for source in (ours, part))
+        step_loose = median_ms(lambda: loose[0], repeats)
+        step_packed = median_ms(lambda: shards[0], repeats)
         supervision = median_ms(lambda: read_window(ours, SUPERVISION, draw), repeats)
         whole = median_ms(lambda: npz_read_only(npz), repeats)
         item = median_ms(lambda: npz_item(npz, draw), repeats)
     print(f"window, supervision and clouds   {window:8.2f} ms")
     print(f"the same, from a shard           {packed:8.2f} ms")
     print(f"window, supervision alone        {supervision:8.2f} ms")
+    print(f"training items a second, files   {1e3 * ITEMS / step_loose:8.0f}")
+    print(f"the same, from shards            {1e3 * ITEMS / step_packed:8.0f}")
     print(f"npz, arrays read                 {whole:8.2f} ms   {whole / window:6.1f} x")
     print(f"npz, read and rows chosen        {item:8.2f} ms   {item / window:6.1f} x")
     held = window <= 2 and whole >= 10 * window
