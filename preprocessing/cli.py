@@ -48,6 +48,7 @@ def watertight(
     \b
     Example:
       dora-prep watertight scans/ --out watertight --eps 2/512
+      dora-prep watertight parts/ --out crisp --eps 2/512 --corners sharp
     """
     from preprocessing.running.tasks import Plan
 

@@ -72,6 +72,13 @@ class SolidOptions:
         float,
         typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off eps."),
     ] = 0.05
+    corners: Annotated[
+        str,
+        typer.Option(help="round (Euclidean offset), or sharp: edges and corners stay sharp."),
+    ] = "round"
+    mitre: Annotated[
+        float, typer.Option(metavar="M", help="With sharp corners: none farther than M eps.")
+    ] = 2.0
     audit: Annotated[
         str, typer.Option(help="basic, or full: the share of visible points lost, too.")
     ] = "basic"

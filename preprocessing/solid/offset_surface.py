@@ -1,8 +1,12 @@
 """The engine proper: the surface at distance eps on bricks, shells chosen, sheets kept apart."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from preprocessing.distance.mitre import mitre_features
+from preprocessing.distance.queries import unsigned_distance
 from preprocessing.half_edges import widened
 from preprocessing.mesh import Mesh
 from preprocessing.settings import WatertightSettings
@@ -12,10 +16,11 @@ from preprocessing.solid.embedding import embed
 from preprocessing.solid.exterior import exterior_field
 from preprocessing.solid.holes import fill, hole_filling, on_lid
 from preprocessing.solid.isosurface import extract_surface
-from preprocessing.solid.offset_field import offset_field, triangle_bricks
+from preprocessing.solid.offset_field import TriangleBricks, offset_field, triangle_bricks
 from preprocessing.solid.projection import Marched, project
 from preprocessing.solid.remesh.near_kernels import gradients
 from preprocessing.solid.remesh.remeshing import remesh
+from preprocessing.solid.sharp.creases import sharpen
 from preprocessing.solid.shells import outer_shells
 
 # Vertices start this share of a cell away from grid corners: no needles, and projection mends it.
@@ -31,6 +36,8 @@ def offset_solid(mesh: Mesh, settings: WatertightSettings) -> tuple[Mesh, Surfac
     no part of the offset surface and are not measured.
     """
     start = marching_surface(mesh, settings)
+    if start.cover.mitred:
+        start = sharpen(start, settings.eps)
     solid, origin = remesh(start, settings.eps, settings.tolerance)
     lid = widened(solid.faces, start.lid[origin], 2)
     near = start.cover.near(settings.eps)
@@ -42,10 +49,7 @@ def marching_surface(mesh: Mesh, settings: WatertightSettings) -> Marched:
     """The surface as marching cubes meshes it, at distance eps and without crossings."""
     eps, step = settings.eps, spacing(settings.resolution)
     filling = hole_filling(mesh, settings.close_holes, eps) if settings.close_holes else None
-    features = None
-    if settings.corners == "sharp":
-        features = mitre_features(mesh, eps, settings.mitre)
-    cover = triangle_bricks(mesh, settings.resolution, REACH * (eps + step), features)
+    cover = cover_of(mesh, settings, REACH * (eps + step))
     if filling is None and not settings.keep_cavities:
         field, cover = exterior_field(cover, eps)
         start = extract_surface(field, clearance=CLEARANCE)
@@ -59,3 +63,21 @@ def marching_surface(mesh: Mesh, settings: WatertightSettings) -> Marched:
     if filling is not None:
         lid = on_lid(start.vertices, gradients(cover.near(eps), start.vertices)[0], filling, eps)
     return embed(start, project(start, cover, eps, lid), eps)
+
+
+def cover_of(mesh: Mesh, settings: WatertightSettings, margin: float) -> TriangleBricks:
+    """The bricks within `margin` of a mesh, by the distance that the settings ask for."""
+    features = None
+    if settings.corners == "sharp":
+        features = mitre_features(mesh, settings.eps, settings.mitre)
+    return triangle_bricks(mesh, settings.resolution, margin, features)
+
+
+def distance_to(mesh: Mesh, settings: WatertightSettings) -> Callable[[np.ndarray], np.ndarray]:
+    """The distance (P,) of points (P,3) to the input; a mitred one, as far as simplifying goes."""
+    if settings.corners == "round":
+        return partial(unsigned_distance, mesh)
+    reach = settings.eps * (1 + (settings.simplify or 0))
+    cover = cover_of(mesh, settings, REACH * (reach + spacing(settings.resolution)))
+    near = cover.near(reach)
+    return lambda points: gradients(near, points)[0]

@@ -29,13 +29,21 @@ class Marched:
     """A surface that marching cubes meshed, on the offset of the triangles that bricks list.
 
     gradient float64 (V,3): of the distance at each vertex. lid bool (V,): vertices that are on no
-    offset but close a hole, and stay where they are.
+    offset but close a hole, and stay where they are; crease bool (V,): vertices on mitred creases,
+    which stay too.
     """
 
     surface: BrickSurface
     gradient: np.ndarray
     cover: TriangleBricks
     lid: np.ndarray
+    crease: np.ndarray
+
+    @property
+    def stays(self) -> np.ndarray:
+        """The vertices (V,) that remeshing may not touch."""
+        fixed: np.ndarray = self.lid | self.crease
+        return fixed
 
 
 def project(surface: BrickSurface, cover: TriangleBricks, eps: float, lid: np.ndarray) -> Marched:
@@ -61,4 +69,5 @@ def project(surface: BrickSurface, cover: TriangleBricks, eps: float, lid: np.nd
         if not (pending & ~rooted).any():
             break
     gradient[rooted] = gradients(cover.near(eps), moved[rooted])[1]
-    return Marched(replace(surface, vertices=moved), gradient, cover, lid)
+    none = np.zeros(len(moved), bool)
+    return Marched(replace(surface, vertices=moved), gradient, cover, lid, none)

@@ -1,13 +1,11 @@
 """Any mesh into a closed solid: the surface at distance eps from it, outer shells only."""
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from preprocessing.compiling import announce_compilation
-from preprocessing.distance.queries import unsigned_distance
 from preprocessing.held import MeshLike, as_mesh
 from preprocessing.mesh import Mesh, MeshError, Transform, normalise
 from preprocessing.settings import WatertightSettings
@@ -16,7 +14,7 @@ from preprocessing.solid.brick_kernels import triangle_records
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crossings import on_lattice
 from preprocessing.solid.lost import lost_share
-from preprocessing.solid.offset_surface import offset_solid
+from preprocessing.solid.offset_surface import distance_to, offset_solid
 from preprocessing.solid.remesh.simplify import simplify_mesh
 
 
@@ -32,7 +30,8 @@ class Watertight:
     audit: vertices, faces, components, watertight, edge_manifold, vertex_manifold, volume, euler,
     coincident, self_intersections (vertices in the place of another; faces that cross or touch),
     offset_rms, offset_max (|distance to the input - eps| / eps over the vertices), surface_rms,
-    surface_max (the same over random points of the faces); with audit="full" lost, the share of
+    surface_max (the same over random points of the faces), with sharp corners in the mitred
+    distance; with audit="full" lost, the share of
     visible points of the input farther than eps + one cell from the result.
     """
 
@@ -55,7 +54,8 @@ def make_watertight(
     surface lies near the input, not eps from it). keep_cavities: voids that the input bounds as
     cavities stay (shells.py). close_holes: radius, normalised frame, of the openings to close
     (holes.py). simplify: decimate, with at most simplify * eps of deviation (simplify.py).
-    tolerance: share of eps that the middle of an edge may be off (remesh/). audit: `full` adds
+    tolerance: share of eps that the middle of an edge may be off (remesh/). corners: `sharp` keeps
+    edges and corners, which reach up to mitre * eps then (distance/mitre.py). audit: `full` adds
     `lost` to the audit (lost.py).
 
     Raises MeshError for a mesh that cannot be used, MeshError(memory) when the grid would not fit
@@ -80,7 +80,7 @@ def solidify(mesh: Mesh, settings: WatertightSettings) -> Watertight:
         solid = simplify_mesh(solid, settings.simplify * eps)
         shape = topology(solid)
     if settings.simplify or settings.method != "offset":
-        error = surface_error(solid, partial(unsigned_distance, normalised), eps)
+        error = surface_error(solid, distance_to(normalised, settings), eps)
         touching = contacts(solid, shape.watertight)
     audit = asdict(shape) | asdict(touching) | asdict(error)
     if settings.audit == "full":

@@ -25,18 +25,18 @@ CUBE = 6  # bricks along an edge of the cubes that are remeshed by themselves
 def remesh(start: Marched, eps: float, tolerance: float) -> tuple[Mesh, np.ndarray]:
     """The surface remeshed, and for each vertex an old one (V,) that it is or lies near.
 
-    tolerance: share of eps that the middle of an edge may be off; lids and their faces stay. Faces
-    of the start meet nowhere, nor do those of the result.
+    tolerance: share of eps that the middle of an edge may be off; lids, creases and
+    their faces stay. Faces of the start meet nowhere, nor do those of the result.
     """
     mesh, near = Mesh(start.surface.vertices, start.surface.faces), start.cover.near(eps)
     owner = cubes(start)
     seam = seam_vertices(mesh, owner)
     inner, gradient, origin, trouble = remesh_apart(
-        mesh, start.gradient, owner, start.lid | seam, near, tolerance
+        mesh, start.gradient, owner, start.stays | seam, near, tolerance
     )
     outer, _, last, _ = remesh_apart(
         inner, gradient, np.zeros(len(inner.faces), np.int32),
-        (start.lid | trouble)[origin], near, tolerance,
+        (start.stays | trouble)[origin], near, tolerance,
         only=widened(inner.faces, seam[origin], 2),
     )  # fmt: skip
     return outer, origin[last]

@@ -1,0 +1,97 @@
+"""Sharp corners: the offset's edges are the mitred ones, none is lost, and every audit passes."""
+
+import numpy as np
+import pytest
+from mitred_edges import along, farthest, mitred_creases, sharp_edges
+
+from preprocessing.distance.queries import unsigned_distance
+from preprocessing.mesh import Mesh
+from preprocessing.settings import SettingsError, WatertightSettings
+from preprocessing.shapes import box, gear, prism, random_rotation, sphere, wedge
+from preprocessing.solid.watertight import make_watertight
+
+EPS = 2 / 192
+
+
+def posed(mesh: Mesh, seed: int) -> tuple[Mesh, np.ndarray]:
+    turn = random_rotation(np.random.default_rng(seed))
+    return Mesh(mesh.vertices @ turn.T, mesh.faces), turn
+
+
+@pytest.mark.parametrize(
+    ("shape", "seed"),
+    [(box(), 1), (wedge(60), 2), (wedge(90), 3), (wedge(120), 4), (prism(), 5), (gear(), 6)],
+    ids=["box", "wedge60", "wedge90", "wedge120", "prism", "gear"],
+)
+def test_edges_are_the_mitred_ones_and_none_is_lost(shape, seed: int) -> None:  # type: ignore[no-untyped-def]
+    mesh, turn = posed(shape.mesh, seed)
+    solid = make_watertight(mesh, eps=EPS, corners="sharp", mitre=4.0)
+    assert solid.audit["surface_max"] < 0.01
+    true = solid.transform.apply(shape.true_edges @ turn.T)
+    creases = mitred_creases(solid.transform.place(mesh), true, EPS)
+    own = sharp_edges(solid.mesh, 15)
+    assert farthest(along(creases, EPS), own) < 0.02 * EPS
+    assert farthest(along(own, EPS), creases) < 0.02 * EPS
+
+
+def test_a_box_becomes_a_box_of_twelve_edges() -> None:
+    solid = make_watertight(box((2.0, 2.0, 2.0)).mesh, eps=EPS, corners="sharp")
+    reach = np.abs(solid.mesh.vertices)
+    assert np.abs(reach.max(axis=1) - 1 - EPS).max() < 2e-7
+    assert ((reach > 1 + EPS - 2e-7).sum(axis=1) == 3).sum() == 8
+    assert solid.audit["volume"] == pytest.approx((2 + 2 * EPS) ** 3, rel=1e-6)
+    assert solid.audit["surface_max"] < 1e-4
+
+
+def test_an_open_sheet_becomes_a_slab_with_flat_rims() -> None:
+    square = Mesh([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], [[0, 1, 2], [0, 2, 3]])
+    solid = make_watertight(square, eps=EPS, corners="sharp")
+    low, high = solid.mesh.vertices.min(axis=0), solid.mesh.vertices.max(axis=0)
+    assert np.abs(high - [1 + EPS, 1 + EPS, EPS]).max() < 2e-7
+    assert np.abs(low + high).max() < 4e-7
+    assert solid.audit["volume"] == pytest.approx((2 + 2 * EPS) ** 2 * 2 * EPS, rel=1e-5)
+
+
+@pytest.mark.parametrize("mitre", [1.5, 2.5])
+def test_the_mitre_limits_acute_wedges(mitre: float) -> None:
+    """The tip of 40 degrees would be 2.9 eps from its edge; the closest vertices know how far."""
+    mesh, _ = posed(wedge(40).mesh, 7)
+    solid = make_watertight(mesh, eps=EPS, corners="sharp", mitre=mitre)
+    away = unsigned_distance(solid.transform.place(mesh), solid.mesh.vertices) / EPS
+    assert mitre - 0.05 < away.max() < mitre + 6e-3
+
+
+def test_a_smooth_shape_stays_as_it_is_round() -> None:
+    """Facets of 2 degrees have mitres of a few thousandths of eps: the surface hardly moves."""
+    mesh = sphere(subdivisions=4).mesh
+    crisp = make_watertight(mesh, eps=EPS, corners="sharp")
+    plain = make_watertight(mesh, eps=EPS)
+    assert crisp.audit["volume"] == pytest.approx(plain.audit["volume"], rel=1e-4)
+    assert crisp.audit["surface_max"] < 0.1
+
+
+def test_the_same_bytes_each_time_and_after_simplifying_the_right_distance() -> None:
+    mesh, _ = posed(box().mesh, 8)
+    one = make_watertight(mesh, eps=EPS, corners="sharp", simplify=0.1)
+    two = make_watertight(mesh, eps=EPS, corners="sharp", simplify=0.1)
+    assert (one.mesh.vertices == two.mesh.vertices).all()
+    assert (one.mesh.faces == two.mesh.faces).all()
+    assert one.audit["faces"] < 1000
+    assert one.audit["surface_max"] < 0.11
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"corners": "crisp"}, "corners"),
+        ({"corners": "sharp", "method": "manifold"}, "corners"),
+        ({"corners": "sharp", "close_holes": 0.1}, "corners"),
+        ({"mitre": 3.0}, "mitre"),
+        ({"corners": "sharp", "mitre": 1.0}, "mitre"),
+        ({"corners": "sharp", "mitre": 5.0}, "mitre"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(options: dict, name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        WatertightSettings(eps=EPS, **options)
+    assert caught.value.name == name
