@@ -111,6 +111,8 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
         (["run", "a.obj", "--out", "o", "--format", "step"], "ply, obj, glb, stl"),
         (["run", "a.obj", "--out", "o", "--executor", "threads"], "auto, inline, ray"),
         (["run", "a.obj", "--out", "o", "--near", "10"], "give --near"),
+        (["run", "a.obj", "--out", "o", "--corners", "soft"], "--corners soft: use one of round"),
+        (["watertight", "a.obj", "--out", "o", "--mitre", "3"], "--mitre limits sharp corners"),
         (["run", "a.obj", "--out", "o", "--eps", "2/5120000"], "has 10320 cells an axis"),
         (["run", "a.obj", "--out", "o", "--eps", "2/10000", "--memory", "2"], "at most 4504 fits"),
         (["run", "a.obj", "--out", "o", "--sample-format", "csv"], "--sample-format csv"),

@@ -9,9 +9,9 @@ from preprocessing.mesh import Mesh
 
 
 def mitred_creases(mesh: Mesh, edges: np.ndarray, eps: float) -> np.ndarray:
-    """Segments (K,2,3): edges (K,2,3) of a solid moved to where the planes at their ends, each
+    """Edges (K,2,3) of a solid moved to where the planes at their ends meet, moved by eps, (K,2,3).
 
-    moved outward by eps, meet. Every end has three planes; no mitre is cut short.
+    Every end has three planes; no mitre is cut short.
     """
     corners = mesh.triangles
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -53,11 +53,11 @@ def along(segments: np.ndarray, step: float) -> np.ndarray:
     return np.concatenate(found)
 
 
-def farthest(points: np.ndarray, segments: np.ndarray) -> float:
-    """The largest distance of points (P,3) to their nearest segment (K,2,3)."""
+def distance_to_segments(points: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """The distance (P,) of points (P,3) to their nearest segment (K,2,3)."""
     best = np.full(len(points), np.inf)
     for a, b in segments:
         length = max((b - a) @ (b - a), 1e-300)
         t = np.clip((points - a) @ (b - a) / length, 0, 1)
         best = np.minimum(best, np.linalg.norm(points - a - t[:, None] * (b - a), axis=1))
-    return float(best.max())
+    return best

@@ -1,6 +1,6 @@
 """Draws a gear with round and with sharp corners, whole and a tooth of it (docs/sharp.png).
 
-    python -m benchmarks.sharp_picture [--out FILE]
+    python -m benchmarks.pictures.sharp_picture [--out FILE]
 
 Edges that turn by more than 15 degrees, those that Dora samples, are drawn on both. What it prints
 is their length.
@@ -37,16 +37,17 @@ def main() -> None:
         name = f"--corners {corners}"
         lines = [(edges.segments, INK)]
         whole.append((name, render_mesh(solid, 560, 420, 25, 35, frame=frame, lines=lines)))
-        near = close_up(solid)
+        near = Mesh(solid.vertices, solid.faces[at_tooth(solid.triangles).all(axis=1)])
+        lines = [(edges.segments[at_tooth(edges.segments).all(axis=1)], INK)]
         tooth.append(("a tooth", render_mesh(near, 560, 420, 60, 30, lines=lines)))
     atomic_write(out, png_bytes(side_by_side(whole + tooth, columns=2)))
     print(out)
 
 
-def close_up(mesh: Mesh) -> Mesh:
-    """The faces round the tooth that points along x."""
-    middle = mesh.triangles.mean(axis=1)
-    return Mesh(mesh.vertices, mesh.faces[(middle[:, 0] > 0.72) & (np.abs(middle[:, 1]) < 0.2)])
+def at_tooth(points: np.ndarray) -> np.ndarray:
+    """Which of points (...,3) are round the tooth that points along x."""
+    found: np.ndarray = (points[..., 0] > 0.72) & (np.abs(points[..., 1]) < 0.2)
+    return found
 
 
 if __name__ == "__main__":

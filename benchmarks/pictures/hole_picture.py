@@ -1,6 +1,6 @@
 """Draws what --close-holes does to the scanned bunny that pymeshlab ships (docs/close-holes.png).
 
-    python -m benchmarks.hole_picture [--out FILE]
+    python -m benchmarks.pictures.hole_picture [--out FILE]
 
 From below and cut open: the scan with its two holes in the base, the offset of that (a thin shell),
 and the solid at tau 0.15. What it prints is the enclosed volume of each.
