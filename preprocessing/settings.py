@@ -22,6 +22,7 @@ SAMPLE_FORMATS = ("safetensors", "npz", "hunyuan", "vecset")
 DTYPES = ("float32", "float16")
 EDGE_SPREADS = ("length", "edge")
 EXECUTORS = ("auto", "inline", "ray")
+SHARE = "share"  # of the memory of the machine that a worker is on
 # Bricks are numbered in int32: the largest n with n^3 < 2^31 bricks an axis.
 FINEST = 1290 * BRICK
 MITRE = 2.0  # how many eps sharp corners may reach unless told
@@ -254,4 +255,7 @@ class Limits:
 
     def for_runner(self) -> dict[str, Any]:
         """The keywords of `running.runner.run`."""
-        return {name: value for name, value in asdict(self).items() if name != "quiet"}
+        given = {name: value for name, value in asdict(self).items() if name != "quiet"}
+        # Only the machines of a cluster know what they have.
+        share = SHARE if self.memory is None and self.ray_address is not None else self.memory
+        return {**given, "memory": share}

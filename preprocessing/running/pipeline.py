@@ -159,7 +159,7 @@ def default_memory(limits: Limits, items: int) -> float | None:
     """GB an item when none is asked for: nine tenths of this machine, shared by the slots.
 
     A slot is a child at work: no more than there are items, however many workers are allowed. None
-    on a cluster, whose machines this one knows nothing about.
+    on a cluster, where each slot takes its share of the machine that it is on.
     """
     if limits.ray_address is not None:
         return None

@@ -23,7 +23,7 @@ from preprocessing.running.proof import (
 )
 from preprocessing.running.run_settings import RunRecord
 from preprocessing.running.runner import Outcome
-from preprocessing.running.summary import Summary
+from preprocessing.running.summary import Summary, count_for_ray
 from preprocessing.running.tasks import Output
 from preprocessing.stores import systems
 from preprocessing.stores.address import Place, StorePath, is_address
@@ -187,6 +187,7 @@ class Recorder:
     def count(self, name: str, status: str, reason: str, seconds: float) -> None:
         """Count one item, move the progress line, and tell `status` from time to time."""
         self.summary.add(name, status, reason, seconds)
+        count_for_ray(status)
         for stage in self.stages:
             if stage.copy is not None:
                 stage.copy.check()

@@ -27,7 +27,7 @@ from preprocessing.running.supervisor import (
     installed,
 )
 from preprocessing.running.system import available_cores
-from preprocessing.settings import EXECUTORS
+from preprocessing.settings import EXECUTORS, SHARE
 
 __all__ = ["Item", "Outcome", "RunnerError", "run"]
 
@@ -41,7 +41,7 @@ def run(
     executor: str = "auto",
     workers: int = 0,
     timeout: float | None = None,
-    memory: float | None = None,
+    memory: float | str | None = None,
     retries: int = 0,
     ray_address: str | None = None,
     preload: Iterable[str] = (),
@@ -54,7 +54,8 @@ def run(
     item's limit of time. items may be a generator: it is read as workers become free. workers:
     cores to use, 0 for all (on a cluster: also of machines that join while the run goes on); with
     fewer items than cores, an item gets several threads. timeout: seconds an item; memory: GB
-    (resident) an item. retries: more tries for an item that was not ok; an item whose worker was
+    (resident) an item, or SHARE: with Ray, of the machine that a worker is on, nine tenths over the
+    workers that fit it. retries: more tries for an item that was not ok; an item whose worker was
     lost (node gone, killed from outside) is tried again up to 3 times in any case. executor:
     "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items on several cores
     or when `ray_address` is given. preload: more modules for the fork server. gpus: that Ray gives
@@ -94,7 +95,7 @@ def run(
 def make_job(
     function: Callable[[Any], Any] | str,
     timeout: float | None,
-    memory: float | None,
+    memory: float | str | None,
     retries: int,
     threads: int,
     preload: Iterable[str],
@@ -112,7 +113,18 @@ def make_job(
         main.pop("authkey", None)
     path = tuple(os.path.abspath(entry) for entry in sys.path)
     packages = installed()
-    return Job(pickled, tuple(modules), main, timeout, memory, retries, threads, path, packages)
+    return Job(
+        function=pickled,
+        preload=tuple(modules),
+        main=main,
+        timeout=timeout,
+        memory=None if isinstance(memory, str) else memory,
+        shared_memory=memory == SHARE,
+        retries=retries,
+        threads=threads,
+        sys_path=path,
+        packages=packages,
+    )
 
 
 def run_inline(job: Job, items: Iterator[Item], slots: int) -> Generator[Outcome, None, None]:

@@ -15,11 +15,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
+from preprocessing.doctor import memory_limit
 from preprocessing.running.supervisor import (
     LOST_RETRIES,
     Item,
@@ -39,8 +41,11 @@ OBJECT_STORE_BYTES = 100 * 2**20  # rows of a ledger are all that travels
 class Slot:
     """One worker slot: a supervisor and its child, on whatever machine Ray put it."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, slots: int | None, gpus: float) -> None:
+        """slots: of the run, where their number is fixed."""
         node = ray.get_runtime_context().get_node_id()
+        if job.shared_memory:
+            job = replace(job, memory=share_of(node, slots, gpus))
         self.supervisor = Supervisor(job, node=f"{socket.gethostname()} {node[:8]}")
 
     def ready(self) -> None:
@@ -85,7 +90,7 @@ def run_ray(
     size = 1
 
     def add_actor() -> None:
-        actor: Any = actor_class.remote(job)
+        actor: Any = actor_class.remote(job, None if growing else slots, gpus)
         starting[actor.ready.remote()] = actor
 
     def next_batch() -> list[Item]:
@@ -147,6 +152,14 @@ def run_ray(
             ray.kill(actor)
         if ours:
             ray.shutdown()
+
+
+def share_of(node: str, slots: int | None, gpus: float) -> float:
+    """GB an item may take on this machine: nine tenths of it over the slots that fit it, which are
+    at most those of the run."""
+    (resources,) = (one["Resources"] for one in ray.nodes() if one["NodeID"] == node)
+    fitting = room(resources, gpus)
+    return round(0.9 * memory_limit() / 2**30 / min(fitting, slots or fitting), 2)
 
 
 def room(resources: dict[str, float], gpus: float) -> int:

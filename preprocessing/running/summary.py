@@ -1,8 +1,10 @@
-"""What became of the items of one run, for people and as JSON."""
+"""What became of the items of one run: for people, as JSON, and as a counter of Ray's."""
 
 import heapq
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from preprocessing.console import EXIT_OK, EXIT_SOME_FAILED
@@ -68,3 +70,19 @@ class Summary:
             if hidden > 0:
                 lines.append(f"  and {hidden} more: dora-prep ledger {self.out}")
         return "\n".join(lines)
+
+
+def count_for_ray(status: str) -> None:
+    """Count an item as dora_items_total{status=...}, which Ray's dashboard and whatever scrapes Ray
+    show, where the run goes through Ray."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray_counter(ray.get_runtime_context().get_job_id()).inc(1, {"status": status})
+
+
+@lru_cache(maxsize=1)
+def ray_counter(job: str) -> Any:
+    """The counter of a Ray job, made once."""
+    from ray.util.metrics import Counter as RayCounter
+
+    return RayCounter("dora_items", description=f"Items of job {job}", tag_keys=("status",))

@@ -75,6 +75,7 @@ class Job:
     main: dict[str, Any] | None
     timeout: float | None  # seconds an item
     memory: float | None  # GB an item, resident
+    shared_memory: bool  # in place of `memory`: each slot takes its share of its machine
     retries: int
     threads: int  # of native libraries, per child
     sys_path: tuple[str, ...]

@@ -9,7 +9,9 @@ import ray
 from crashers import touch_and_sleep
 from ray.cluster_utils import Cluster
 
+from preprocessing.running import runner_ray
 from preprocessing.running.runner import Item, run
+from preprocessing.settings import SHARE, Limits
 
 
 @pytest.fixture
@@ -64,3 +66,21 @@ def test_a_node_that_joins_is_used_without_any_loss(cluster: Cluster, tmp_path: 
         work.enough = len(nodes) == 2
     assert len(nodes) == 2
     assert len(outcomes) == work.given
+
+
+def test_an_item_may_take_its_share_of_the_machine_that_its_slot_is_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = [
+        {"NodeID": "small", "Resources": {"CPU": 4.0}},
+        {"NodeID": "large", "Resources": {"CPU": 16.0, "GPU": 2.0}},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(runner_ray, "memory_limit", lambda: 8 * 2**30)
+    assert runner_ray.share_of("small", None, 0.0) == 1.8
+    assert runner_ray.share_of("small", 2, 0.0) == 3.6
+    assert runner_ray.share_of("large", None, 0.0) == 0.45
+    assert runner_ray.share_of("large", None, 0.5) == 1.8
+    assert Limits(ray_address="auto").for_runner()["memory"] == SHARE
+    assert Limits(ray_address="auto", memory=3.0).for_runner()["memory"] == 3.0
+    assert Limits().for_runner()["memory"] is None
