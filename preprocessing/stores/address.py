@@ -80,8 +80,13 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
-def place(text: str) -> "Path | StorePath":
-    """The folder, file or address that a text names. Raises UsageError for no store of ours."""
+def place(text: "str | Path | StorePath") -> "Path | StorePath":
+    """The folder, file or address that a text names. Raises UsageError for no store of ours.
+
+    A place is itself: typer hands a command's default through here, too.
+    """
+    if not isinstance(text, str):
+        return text
     if is_address(text):
         return StorePath(systems.checked(text))
     return Path(text)
