@@ -27,6 +27,7 @@ from preprocessing.running.ledger import read_ledger
 from preprocessing.running.manifest import find_inputs, mesh_suffixes
 from preprocessing.running.stages import prepare
 from preprocessing.running.tasks import Plan, Task
+from preprocessing.running.warming import warm
 from preprocessing.seeds import generator
 from preprocessing.settings import Limits, WatertightSettings
 from preprocessing.shapes import box
@@ -62,6 +63,11 @@ class Spoilt:
         if kind in ("segfault", "hang", "flood", "raise"):
             misbehave(kind)
         return prepare(self.plan, task)
+
+    def warm(self) -> None:
+        """Load the kernels, which takes seconds on a busy machine, outside the items' time limit:
+        here it is short, and a hundred children are replaced."""
+        warm(self.plan)
 
 
 def main() -> None:
@@ -104,6 +110,7 @@ def write_items(folder: Path, count: int) -> None:
 
 def leg(out: Path, timeout: float) -> None:
     """One run of what is left."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
     pipeline.Prepare = Spoilt  # type: ignore[misc, assignment]
     entries = find_inputs([str(out / "meshes/list.txt")], mesh_suffixes())
     limits = Limits(executor="ray", workers=2, timeout=timeout, memory=0.6, quiet=True)

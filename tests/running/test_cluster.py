@@ -1,17 +1,30 @@
 """Several machines, as Ray's own test cluster plays them: one is lost, one joins."""
 
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import ray
 from crashers import touch_and_sleep
 from ray.cluster_utils import Cluster
+from small_runs import write_box
 
 from preprocessing.running import runner_ray
+from preprocessing.running.ledger import read_ledger
 from preprocessing.running.runner import Item, run
 from preprocessing.settings import SHARE, Limits
+
+OPEN = {**os.environ, "RAY_AUTH_MODE": "disabled"}  # a head that asks for no token
 
 
 @pytest.fixture
@@ -84,3 +97,75 @@ def test_an_item_may_take_its_share_of_the_machine_that_its_slot_is_on(
     assert Limits(ray_address="auto").for_runner()["memory"] == SHARE
     assert Limits(ray_address="auto", memory=3.0).for_runner()["memory"] == 3.0
     assert Limits().for_runner()["memory"] is None
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def started_head() -> Iterator[tuple[str, str, str]]:
+    """`ray start --head`: addresses of the cluster, of its dashboard and of its metrics."""
+    cluster, dashboard, metrics = (free_port() for _ in range(3))
+    line = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
+    line += [f"--port={cluster}", f"--dashboard-port={dashboard}", "--num-cpus=2"]
+    line += [f"--metrics-export-port={metrics}", "--disable-usage-stats"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(line, env=OPEN, **quiet) as head:
+        try:
+            address = f"http://127.0.0.1:{dashboard}"
+            assert answers(f"{address}/api/version")
+            yield f"127.0.0.1:{cluster}", address, f"http://127.0.0.1:{metrics}/metrics"
+        finally:
+            head.terminate()
+
+
+def answers(address: str, wanted: str = "") -> bool:
+    """Whether a page comes, with a text in it, within three minutes."""
+    for _ in range(180):
+        try:
+            if wanted in urllib.request.urlopen(address, timeout=10).read().decode():
+                return True
+        except urllib.error.HTTPError:  # it is there, and wants Ray's token
+            return not wanted
+        except OSError:
+            pass
+        time.sleep(1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(find_spec("aiohttp") is None, reason="ray job submit needs ray[default]")
+def test_a_submitted_job_does_its_items_and_ray_counts_them(tmp_path: Path) -> None:
+    for name in ("a.ply", "b.ply"):
+        write_box(tmp_path / "meshes" / name)
+    (tmp_path / "meshes/c.obj").write_text("v 0 0 0\n")
+    with started_head() as (_, dashboard, metrics):
+        line = [
+            sys.executable,
+            "-m",
+            "ray.scripts.scripts",
+            "job",
+            "submit",
+            "--address",
+            dashboard,
+        ]
+        line += ["--", sys.executable, "-m", "preprocessing.cli", "watertight"]
+        line += [str(tmp_path / "meshes"), "--out", str(tmp_path / "out"), "--eps", "2/48"]
+        with subprocess.Popen(
+            [*line, "--ray-address", "auto"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=OPEN,
+        ) as job:
+            counted = answers(metrics, "ray_dora_items_total{")
+            told, _ = job.communicate(timeout=600)
+        assert b"2 ok, 1 rejected" in told, told.decode()
+        assert counted
+    rows = read_ledger(tmp_path / "out").to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "ok", "rejected"]
+    assert all(" " in row["node"] for row in rows)  # the machine, and Ray's name of it
