@@ -24,7 +24,7 @@ from vae.config import ConfigError
 
 THINNING = 4  # rows of a level for one of the next: its neighbours then reach twice as far
 GROUP, SMALL_GROUP = 64, 8  # queries that share their rows; fewer where queries lie far apart
-GATHERED = 32 * 2**20  # floats of keys and values that are gathered at a time
+GATHERED = 2**20  # floats of keys that are gathered at a time: more leaves the cache
 
 
 def nearest_count(attention: str) -> int | None:
