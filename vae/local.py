@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
+from preprocessing.distance.morton import morton_order
 from vae.blocks import Attends
 from vae.config import ConfigError
 
@@ -68,8 +69,7 @@ class Pyramid:
 
     def plan(self, queries: np.ndarray) -> Plan:
         """What queries at float32 (Q,3) attend to."""
-        order = np.argsort(morton_codes(queries), kind="stable")
-        groups = in_groups(order, GROUP)
+        groups = in_groups(morton_order(queries), GROUP)
         middles, radii = balls(queries[groups])
         near = min(self.near, len(self.levels[0].rows))
         reach = self.levels[0].tree.query(middles, [near])[0][:, 0]
@@ -165,11 +165,3 @@ def balls(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Middles (G,3) of the boxes of groups of points (G,S,3) and half of their diagonals (G,)."""
     low, high = groups.min(axis=1), groups.max(axis=1)
     return (low + high) / 2, np.linalg.norm(high - low, axis=1) / 2
-
-
-def morton_codes(points: np.ndarray) -> np.ndarray:
-    """The place of points (Q,3) along a curve that keeps neighbours together: uint64 (Q,)."""
-    cells = np.clip((points + 1.1) * (1023 / 2.2), 0, 1023).astype(np.uint64)
-    for shift, mask in ((16, 0x30000FF), (8, 0x300F00F), (4, 0x30C30C3), (2, 0x9249249)):
-        cells = (cells | (cells << np.uint64(shift))) & np.uint64(mask)
-    return cells[:, 0] | (cells[:, 1] << np.uint64(1)) | (cells[:, 2] << np.uint64(2))

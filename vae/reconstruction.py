@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from preprocessing.distance.morton import morton_order
 from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.samples import Sample
 from preprocessing.solid.isosurface import extract_isosurface
 from vae.checkpoint import weights_hash
 from vae.latents import Draw, Latents, LatentsError, TokenSource, encode_shape
-from vae.local import morton_codes, nearest_count, token_pyramid
+from vae.local import nearest_count, token_pyramid
 from vae.model import DoraVAE
 from vae.refine import Field, read_field
 
@@ -123,7 +124,7 @@ def decoded_field(
         values = np.empty(len(points), np.float32)
         scaled = points if variant.frame == 1.0 else points * np.float32(variant.frame)
         # Neighbours in one chunk: local attention groups them.
-        order = np.argsort(morton_codes(points), kind="stable") if pyramid else None
+        order = morton_order(points) if pyramid else None
         for begin in range(0, len(points), chunk):
             part = slice(begin, begin + chunk) if order is None else order[begin : begin + chunk]
             plan = pyramid.plan(points[part]) if pyramid else None
