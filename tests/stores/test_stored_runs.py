@@ -213,13 +213,15 @@ def test_a_slow_body_is_a_timeout_of_its_item(
     check_whole(out, undisturbed)
 
 
+def denied(method: str, path: str) -> str | None:
+    """One input that the store does not give."""
+    return "403" if method == "GET" and path.endswith("in/a/000000.ply") else None
+
+
 def test_an_input_that_is_denied_is_a_row_and_the_others_are_done(
     bucket: str, port: int, use_port, shapes: Path
 ) -> None:
     source = upload(shapes, f"{bucket}/in")
-
-    def denied(method: str, path: str) -> str | None:
-        return "403" if method == "GET" and path.endswith("in/a/000000.ply") else None
 
     with spoiling_proxy(port, denied) as spoilt:
         use_port(spoilt)
@@ -299,9 +301,6 @@ def test_no_secret_is_in_a_ledger_a_log_or_an_error(
     bucket: str, port: int, use_port, shapes: Path
 ) -> None:
     source = upload(shapes, f"{bucket}/in")
-
-    def denied(method: str, path: str) -> str | None:
-        return "403" if method == "GET" and path.endswith("in/a/000000.ply") else None
 
     with spoiling_proxy(port, denied) as spoilt:
         use_port(spoilt)

@@ -1,7 +1,6 @@
 """One file of latents to a mesh in a child of the runner: read, decode, check, write, prove."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,31 +9,17 @@ import torch
 from preprocessing.mesh import Mesh, MeshError, save_mesh
 from preprocessing.running.proof import output_facts, still_done
 from preprocessing.running.stages import OutputError
-from preprocessing.running.tasks import Plan, Task
-from preprocessing.running.warming import Prepare
+from preprocessing.running.tasks import Task
 from preprocessing.solid.audit import topology
-from vae.bulk.settings import DecodeSettings, ModelSource
+from vae.bulk.settings import DecodeSettings
 from vae.bulk.sources import facts_of_input, source_of
+from vae.bulk.worker import ModelWorker
 from vae.latents import LatentsError, read_latents, redrawn
-from vae.model import DoraVAE
 from vae.reconstruction import read_surface
 
 
-class Decoder:
-    """Called by the runner with a task; `warm` loads the model once a child."""
-
-    def __init__(
-        self, settings: DecodeSettings, source: ModelSource, out: Path, kernels: Plan | None
-    ) -> None:
-        """kernels: the stages whose kernels the work takes; None for none."""
-        self.settings, self.source, self.out, self.kernels = settings, source, out, kernels
-        self.model: DoraVAE | None = None
-
-    def warm(self) -> None:
-        """Compile the kernels where this machine has none, and load the model."""
-        if self.kernels is not None:
-            Prepare(self.kernels).warm()
-        self.model = self.source.load()
+class Decoder(ModelWorker[DecodeSettings]):
+    """Decodes one file of latents a task."""
 
     def __call__(self, task: Task) -> dict[str, Any]:
         """The ledger's columns, as `stages.prepare` gives them, under `decoded`.

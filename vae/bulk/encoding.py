@@ -13,30 +13,17 @@ from preprocessing.points.sample_at import SampleSource
 from preprocessing.points.samples import read_clouds
 from preprocessing.running.proof import output_facts, still_done
 from preprocessing.running.stages import OutputError
-from preprocessing.running.tasks import Plan, Task
-from preprocessing.running.warming import Prepare
-from vae.bulk.settings import EncodeSettings, ModelSource
+from preprocessing.running.tasks import Task
+from vae.bulk.settings import EncodeSettings
 from vae.bulk.sources import facts_of_input, source_of
+from vae.bulk.worker import ModelWorker
 from vae.inputs import Input, read_input
 from vae.latents import Latents, LatentsError, TokenSource, check_draw, encode_shape, write_latents
 from vae.model import DoraVAE
 
 
-class Encoder:
-    """Called by the runner with a task; `warm` loads the model once a child."""
-
-    def __init__(
-        self, settings: EncodeSettings, source: ModelSource, out: Path, kernels: Plan | None
-    ) -> None:
-        """kernels: the stages whose kernels the work takes; None for none."""
-        self.settings, self.source, self.out, self.kernels = settings, source, out, kernels
-        self.model: DoraVAE | None = None
-
-    def warm(self) -> None:
-        """Compile the kernels where this machine has none, and load the model."""
-        if self.kernels is not None:
-            Prepare(self.kernels).warm()
-        self.model = self.source.load()
+class Encoder(ModelWorker[EncodeSettings]):
+    """Encodes one shape a task."""
 
     def __call__(self, task: Task) -> dict[str, Any]:
         """The ledger's columns, as `stages.prepare` gives them, under `latents`.
