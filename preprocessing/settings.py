@@ -25,6 +25,9 @@ EXECUTORS = ("auto", "inline", "ray")
 SHARE = "share"  # of the memory of the machine that a worker is on
 # Bricks are numbered in int32: the largest n with n^3 < 2^31 bricks an axis.
 FINEST = 1290 * BRICK
+# An offset has to stay below this: at it, the surface would lie on the border of the grid. Rounded,
+# because 1.05 - 1 is a little more than 0.05.
+BORDER = round(HALF_WIDTH - 1, 9)
 MITRE = 2.0  # how many eps sharp corners may reach unless told
 LEAST_TOLERANCE = 0.005  # finer chords would be slivers beside the cells
 
@@ -58,9 +61,9 @@ def parse_eps(text: str) -> float:
 
 def check_eps(eps: float, text: str) -> None:
     """Raise SettingsError for an offset outside the grid's border; `text` is how it was given."""
-    if not 0 < eps < HALF_WIDTH - 1:
+    if not 0 < eps < BORDER:
         raise SettingsError(
-            "eps", f"{text}: it must lie between 0 and {HALF_WIDTH - 1:.2f} (the grid's border)"
+            "eps", f"{text}: it must lie between 0 and {BORDER:g} (the grid's border)"
         )
 
 
@@ -151,11 +154,11 @@ class WatertightSettings:
             raise SettingsError(
                 "mitre", f"{self.mitre:g}: more than 1 eps; 1 would be round corners"
             )
-        if self.mitre * self.eps >= HALF_WIDTH - 1:
+        if self.mitre * self.eps >= BORDER:
             raise SettingsError(
                 "mitre",
                 f"{self.mitre:g}: corners so far out would leave the grid; at most "
-                f"{(HALF_WIDTH - 1) / self.eps:.3g} with eps {self.eps:g}",
+                f"{BORDER / self.eps:.3g} with eps {self.eps:g}",
             )
 
     def check_grid(self) -> None:

@@ -1,6 +1,6 @@
 """A soak: many small items through Ray on two cores, 1 % of each fault, interrupted five times.
 
-Real runs of the watertight stage on boxes; the child misbehaves where an item's name says so. It
+Real runs of the watertight stage on rods and slats; the child misbehaves where an item's name says so. It
 prints what was interrupted when, whether every row is what it must be, the driver's memory as the
 run grows, and how long reading the ledger takes.
 
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from preprocessing.running.ledger import read_ledger
 from preprocessing.running.manifest import find_inputs, mesh_suffixes
 from preprocessing.running.stages import prepare
 from preprocessing.running.tasks import Plan, Task
-from preprocessing.running.warming import warm
+from preprocessing.running.warming import Prepare
 from preprocessing.seeds import generator
 from preprocessing.settings import Limits, WatertightSettings
 from preprocessing.shapes import box
@@ -43,8 +42,9 @@ EXPECTED = {
     "missing": "rejected",
     "fine": "ok",
 }
-SETTINGS = WatertightSettings(eps=2 / 48, resolution=48)
+SETTINGS = WatertightSettings(eps=2 / 42, resolution=42)
 INTERRUPTIONS = 5
+LOOK_SECONDS = 5.0  # between two looks at how far a run is: each reads the whole ledger
 
 
 def kind_of(number: int) -> str:
@@ -52,22 +52,14 @@ def kind_of(number: int) -> str:
     return FAULTS.get(number % 100, "fine")
 
 
-@dataclass(frozen=True)
-class Spoilt:
+class Spoilt(Prepare):
     """`prepare`, but that items misbehave whose names say so."""
-
-    plan: Plan
 
     def __call__(self, task: Task) -> dict[str, Any]:
         kind = Path(task.id).name.partition("-")[0]
         if kind in ("segfault", "hang", "flood", "raise"):
             misbehave(kind)
         return prepare(self.plan, task)
-
-    def warm(self) -> None:
-        """Load the kernels, which takes seconds on a busy machine, outside the items' time limit:
-        here it is short, and a hundred children are replaced."""
-        warm(self.plan)
 
 
 def main() -> None:
@@ -91,7 +83,7 @@ def main() -> None:
 
 
 def write_items(folder: Path, count: int) -> None:
-    """Boxes of random sides, and what is broken or missing; a list names them all."""
+    """Thin boxes of random sides, and what is broken or missing; a list names them all."""
     (folder / "meshes").mkdir(parents=True, exist_ok=True)
     draw, names = generator(0, "", "soak"), []
     for i in range(count):
@@ -99,7 +91,7 @@ def write_items(folder: Path, count: int) -> None:
         name = f"{i // 1000:04d}/{kind}-{i:06d}.ply"
         names.append(name)
         path = folder / "meshes" / name
-        sides = tuple(draw.uniform(0.3, 1.0, 3))
+        sides = (1.0, *draw.uniform(0.03, 0.25, 2))
         path.parent.mkdir(exist_ok=True)
         if kind == "broken":
             path.write_bytes(b"ply\nformat ascii 1.0\n")
@@ -111,6 +103,7 @@ def write_items(folder: Path, count: int) -> None:
 def leg(out: Path, timeout: float) -> None:
     """One run of what is left."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
+    os.environ.setdefault("RAY_worker_niceness", "0")  # a time limit of seconds, and others at work
     pipeline.Prepare = Spoilt  # type: ignore[misc, assignment]
     entries = find_inputs([str(out / "meshes/list.txt")], mesh_suffixes())
     limits = Limits(executor="ray", workers=2, timeout=timeout, memory=0.6, quiet=True)
@@ -131,7 +124,7 @@ def run_leg(arguments: argparse.Namespace, until: int | None, number: int) -> No
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         driver = psutil.Process(process.pid)
         while process.poll() is None:
-            time.sleep(1.0)
+            time.sleep(LOOK_SECONDS)
             sizes.append(resident(driver))
             if until is not None and rows_written(arguments.out) >= until:
                 below = driver.children(recursive=True)
@@ -144,7 +137,7 @@ def run_leg(arguments: argparse.Namespace, until: int | None, number: int) -> No
     ended = "ran to its end" if until is None else f"ended by {how.name}"
     print(
         f"leg {number}: {rows - before} new rows in {seconds:.0f} s, {ended}; driver "
-        f"{quarter:.0f} MB after a quarter, at most {max(sizes):.0f} MB, {sizes[-2]:.0f} MB last",
+        f"{quarter:.0f} MB after a quarter, at most {max(sizes):.0f} MB, {sizes[-2:][0]:.0f} MB last",
         flush=True,
     )
 

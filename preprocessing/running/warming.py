@@ -1,7 +1,7 @@
 """Compiling the kernels before the first mesh, whose time limit they would count against.
 
-The driver does it once for its own machine, and says so; a child on another machine of a cluster
-does it when it starts, before its first item and outside of that item's time limit.
+The driver does it once for its own machine, and says so. Each child then loads them when it starts,
+on another machine of a cluster after compiling them there, outside of its first item's time limit.
 """
 
 import sys
@@ -24,9 +24,8 @@ class Prepare:
         return prepare(self.plan, task)
 
     def warm(self) -> None:
-        """Compile the kernels where this machine has none."""
-        if kernels_are_cold(*first_kernels(self.plan)):
-            warm(self.plan)
+        """Load the kernels, which takes about a second, after compiling those that are missing."""
+        warm(self.plan)
 
 
 def warm_kernels(plan: Plan, quiet: bool) -> None:

@@ -47,7 +47,7 @@ def pose(seed: int) -> np.ndarray:
 def test_eps_is_a_fraction_or_a_decimal() -> None:
     assert parse_eps("2/512") == 2 / 512
     assert parse_eps(" 0.004 ") == 0.004
-    for text in ("", "a", "1/0", "-2/512", "0", "2/16", "nan"):
+    for text in ("", "a", "1/0", "-2/512", "0", "2/16", "2/40", "nan"):
         with pytest.raises(ValueError, match="eps"):
             parse_eps(text)
 
