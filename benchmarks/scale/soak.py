@@ -1,7 +1,7 @@
 """A soak: many small items through Ray on two cores, 1 % of each fault, interrupted five times.
 
-Real runs of the watertight stage on rods and slats; the child misbehaves where an item's name says so. It
-prints what was interrupted when, whether every row is what it must be, the driver's memory as the
+Real runs of the watertight stage on rods and slats; the child misbehaves where an item's name says
+so. It prints what was interrupted when, whether every row is what it must be, the driver's memory as the
 run grows, and how long reading the ledger takes.
 
     python -m benchmarks.scale.soak --items 100000 --out soak
@@ -137,7 +137,8 @@ def run_leg(arguments: argparse.Namespace, until: int | None, number: int) -> No
     ended = "ran to its end" if until is None else f"ended by {how.name}"
     print(
         f"leg {number}: {rows - before} new rows in {seconds:.0f} s, {ended}; driver "
-        f"{quarter:.0f} MB after a quarter, at most {max(sizes):.0f} MB, {sizes[-2:][0]:.0f} MB last",
+        f"{quarter:.0f} MB after a quarter, at most {max(sizes):.0f} MB, "
+        f"{sizes[-2:][0]:.0f} MB last",
         flush=True,
     )
 
