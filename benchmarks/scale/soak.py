@@ -1,8 +1,8 @@
 """A soak: many small items through Ray on two cores, 1 % of each fault, interrupted five times.
 
 Real runs of the watertight stage on rods and slats; the child misbehaves where an item's name says
-so. It prints what was interrupted when, whether every row is what it must be, the driver's memory as the
-run grows, and how long reading the ledger takes.
+so. It prints what was interrupted when, whether every row is what it must be, the driver's memory
+as the run grows, and how long reading the ledger takes.
 
     python -m benchmarks.scale.soak --items 100000 --out soak
 """
