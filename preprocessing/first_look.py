@@ -9,11 +9,13 @@ from preprocessing.console import UsageError
 from preprocessing.stores.address import Place, StorePath, require_local
 
 
-def check_in_file(path: str | Path) -> None:
-    """Raise UsageError unless the file to read is there."""
-    require_local("this command's input", path)
-    if not Path(path).is_file():
-        raise UsageError(f"{path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
+def check_in_file(path: str | Place) -> None:
+    """Raise UsageError unless the file or object to read is there."""
+    if not isinstance(path, StorePath):
+        require_local("this command's input", path)
+        path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
 
 
 def check_out_folder(path: str | Path, option: str = "--out") -> None:

@@ -23,6 +23,7 @@ from preprocessing.mesh_joining import (
     weld_seams,
     without_indices,
 )
+from preprocessing.stores.address import Place, place
 
 if TYPE_CHECKING:
     import trimesh
@@ -223,13 +224,15 @@ def check_geometry(vertices: np.ndarray, faces: np.ndarray) -> None:
     raise MeshError("zero-area", f"none of {len(faces)} faces has an area")
 
 
-def save_mesh(mesh: Mesh, path: str | Path) -> None:
+def save_mesh(mesh: Mesh, path: str | Place) -> None:
     """Write .ply, .obj, .glb or .stl by suffix: atomic, float32, the same bytes for the same mesh.
+
+    path: of a file, as a place also of an object in a store.
 
     Raises MeshError(unsupported-format) for another suffix, MeshError(empty) without faces and
     MeshError(non-finite) when a coordinate is not finite as float32.
     """
-    path = Path(path)
+    path = place(path)
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise MeshError(

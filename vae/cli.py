@@ -29,7 +29,7 @@ from preprocessing.options import (
     options_checked,
     run_limits,
 )
-from preprocessing.stores.address import Place, place, require_local
+from preprocessing.stores.address import Place, place
 
 if TYPE_CHECKING:
     from vae.inputs import Input
@@ -50,10 +50,19 @@ Run = Annotated[
         "--out", parser=place, metavar="DIR", help="The run's folder.", show_default=False
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="File to write.", show_default=False)]
+Out = Annotated[
+    Place,
+    typer.Option("--out", parser=place, metavar="FILE", help="File to write.", show_default=False),
+]
 FileOrFolder = Annotated[
-    Path,
-    typer.Option("--out", help="File to write; of several inputs, the folder.", show_default=False),
+    Place,
+    typer.Option(
+        "--out",
+        parser=place,
+        metavar="PATH",
+        help="File to write; of several inputs, the folder.",
+        show_default=False,
+    ),
 ]
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write to.", show_default=False)]
 Model = Annotated[
@@ -206,6 +215,7 @@ def encode(
       dora-vae encode prepared/samples --model runs/tiny --tokens 1024 --out latents
     """
     from preprocessing.first_look import check_in_file, check_out_file
+    from preprocessing.stores.working import here
     from vae.bulk.many import encode_many, model_source
     from vae.bulk.settings import EncodeSettings
     from vae.bulk.sources import is_bulk
@@ -213,7 +223,6 @@ def encode(
     from vae.latents import check_draw, check_tokens, encode_shape, write_latents
     from vae.local import nearest_count
 
-    require_local("dora-vae encode", *inputs, out, shards)
     if is_bulk(inputs):
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
         with usage_errors(), stdout_for_results_only():
@@ -228,10 +237,10 @@ def encode(
                 seed=seed,
                 attention=attention,
             )
-            packing = (Path(shards), shard_size) if shards else None
+            packing = (shards, shard_size) if shards else None
             summary = encode_many(inputs, out, settings, origin, limits, packing, overwrite)
         finish(summary, quiet, as_json)
-    source = Path(inputs[0])
+    source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
         check_out_file(out)
@@ -239,7 +248,8 @@ def encode(
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
         forewarn(vae, tokens, None, attention)
-        given = read_input(source, chosen_eps(eps, model), raw=raw)
+        with here(source) as path:
+            given = read_input(path, chosen_eps(eps, model), raw=raw)
         latents = encode_shape(
             vae, given.shape, tokens, seed=seed, posterior=draw, attention=attention
         )
@@ -291,7 +301,6 @@ def decode(
     from vae.latents import read_latents, redrawn
     from vae.reconstruction import decode_latents
 
-    require_local("dora-vae decode", *inputs, out)
     if is_bulk(inputs):
         limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
         with usage_errors(), stdout_for_results_only(), options_checked():
@@ -307,7 +316,7 @@ def decode(
             )
             summary = decode_many(inputs, out, settings, origin, limits, overwrite)
         finish(summary, quiet, as_json)
-    source = Path(inputs[0])
+    source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
         check_out_file(out, WRITERS)
@@ -321,7 +330,9 @@ def decode(
 
 @app.command()
 def reconstruct(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A mesh or a sample file.")],
+    source: Annotated[
+        Place, typer.Argument(parser=place, metavar="INPUT", help="A mesh or a sample file.")
+    ],
     model: Model,
     out: Out,
     tokens: Tokens = 1024,
@@ -346,6 +357,7 @@ def reconstruct(
     """
     from preprocessing.first_look import check_in_file, check_out_file
     from preprocessing.mesh import WRITERS, save_mesh
+    from preprocessing.stores.working import here
     from vae.inputs import read_input
     from vae.latents import check_draw, check_tokens
     from vae.local import nearest_count
@@ -358,7 +370,8 @@ def reconstruct(
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
         forewarn(vae, tokens, resolution, attention)
-        given = read_input(source, chosen_eps(eps, model), raw=raw)
+        with here(source) as path:
+            given = read_input(path, chosen_eps(eps, model), raw=raw)
         done = run(
             vae, given.shape, tokens, resolution, seed=seed, posterior=draw, attention=attention
         )

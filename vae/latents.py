@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +28,7 @@ from preprocessing.points.sample_at import SampleSource, open_arrays
 from preprocessing.points.samples import Sample
 from preprocessing.points.sampling import salient_cloud, sample_surface
 from preprocessing.seeds import generator
+from preprocessing.stores.address import Place
 from vae.blocks import EXACT
 from vae.checkpoint import weights_hash
 from vae.local import encoder_attends, nearest_count
@@ -331,7 +331,7 @@ def batched(rows: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(rows.astype(np.int64))[None].to(device)
 
 
-def write_latents(latents: Latents, path: str | Path) -> None:
+def write_latents(latents: Latents, path: str | Place) -> None:
     """One safetensors file: mean, logvar, positions; the rest as JSON under the
     metadata key `latents`. Atomic."""
     header = {

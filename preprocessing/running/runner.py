@@ -49,17 +49,18 @@ def run(
 ) -> Generator[Outcome, None, None]:
     """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
 
-    function: "module:attribute" or anything picklable; its module is imported once, in the fork
-    server. If it has a method `warm`, each child calls that before its first item, outside of the
-    item's limit of time. items may be a generator: it is read as workers become free. workers:
-    cores to use, 0 for all (on a cluster: also of machines that join while the run goes on); with
-    fewer items than cores, an item gets several threads. timeout: seconds an item; memory: GB
-    (resident) an item, or SHARE: with Ray, of the machine that a worker is on, nine tenths over the
-    workers that fit it. retries: more tries for an item that was not ok; an item whose worker was
-    lost (node gone, killed from outside) is tried again up to 3 times in any case. executor:
-    "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items on several cores
-    or when `ray_address` is given. preload: more modules for the fork server. gpus: that Ray gives
-    each worker, as a fraction where several share one.
+    function: "module:attribute" or anything picklable; it is loaded once, in the fork server. If it
+    has a method `before_fork`, that is called there, for what all children can share (kernels, but
+    no library that starts threads), and if it has `warm`, each child calls that before its first
+    item; both are outside of every item's limits. items may be a generator: it is read as workers
+    become free. workers: cores to use, 0 for all (on a cluster: also of machines that join while
+    the run goes on); with fewer items than cores, an item gets several threads. timeout: seconds an
+    item; memory: GB (resident) an item, or SHARE: with Ray, of the machine that a worker is on,
+    nine tenths over the workers that fit it. retries: more tries for an item that was not ok; an
+    item whose worker was lost (node gone, killed from outside) is tried again up to 3 times in any
+    case. executor: "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items
+    on several cores or when `ray_address` is given. preload: more modules for the fork server.
+    gpus: that Ray gives each worker, as a fraction where several share one.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
     ValueError for an unknown executor, UsageError for Ray where it is not installed, RunnerError

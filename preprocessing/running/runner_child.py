@@ -5,8 +5,9 @@ thread counts are set before any library loads, a child dies with its fork serve
 code holds the interpreter lock (PR_SET_PDEATHSIG), and the supervisor learns the exact exit status.
 
 Processes: supervisor (driver or Ray actor) -> fork server -> children. The fork server imports what
-the items need, has one thread, and ends when the supervisor's socket closes. A child's standard
-output and error go to a file in memory that the supervisor reads when the child dies.
+the items need, loads the function (and its kernels, where it has a method `before_fork`), and ends
+when the supervisor's socket closes. A child's standard output and error go to a file in memory that
+the supervisor reads when the child dies.
 """
 
 import faulthandler
@@ -40,11 +41,11 @@ STATUS = struct.Struct("=i")  # fork server -> supervisor: the child's pid, late
 
 @dataclass(frozen=True)
 class Setup:
-    """What a child needs to know once, before its first item."""
+    """What the fork server needs to know once, before its first child."""
 
     function: bytes  # pickled callable, or pickled "module:attribute"
     main: dict[str, Any] | None  # how to find the driver's __main__, when the function lives there
-    data_limit: int | None  # RLIMIT_DATA in bytes above what is in use at the start
+    data_limit: int | None  # RLIMIT_DATA of a child in bytes above what is in use at its start
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,16 @@ class Reply:
     value: Any
 
 
-def serve(control_fd: str, preload: str) -> None:
-    """Be the fork server: import `preload` (comma-separated), then fork on request until EOF.
+def serve(control_fd: str, setup_fd: str, preload: str) -> None:
+    """Be the fork server: load what children need, then fork on request until EOF.
 
-    A request is one byte with three descriptors: the child's connection, its status pipe, its log.
+    setup_fd: a file with a pickled Setup. preload: modules to import, comma-separated. A request is
+    one byte with three descriptors: the child's connection, its status pipe, its log.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in filter(None, preload.split(",")):
         importlib.import_module(name)
+    function, data_limit = load_setup(int(setup_fd))
     control = socket.socket(fileno=int(control_fd))
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
@@ -99,7 +102,7 @@ def serve(control_fd: str, preload: str) -> None:
                 *status_of.values(),
             ):
                 os.close(descriptor)
-            become_child(parent, connection, log)
+            become_child(parent, connection, log, function, data_limit)
         status_of[pid] = status
         os.write(status, STATUS.pack(pid))
         os.close(connection)
@@ -121,7 +124,27 @@ def report_dead(status_of: dict[int, int]) -> None:
             os.close(pipe)
 
 
-def become_child(parent: int, connection: int, log: int) -> None:
+def load_setup(descriptor: int) -> tuple[Callable[[Any], Any], int | None]:
+    """The function, ready to be forked with, and a child's RLIMIT_DATA."""
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)
+        setup: Setup = pickle.load(file)
+    if setup.main is not None:
+        multiprocessing.spawn.prepare(setup.main)
+    function = load_function(setup.function)
+    before_fork = getattr(function, "before_fork", None)
+    if before_fork is not None:
+        before_fork()
+    return function, setup.data_limit
+
+
+def become_child(
+    parent: int,
+    connection: int,
+    log: int,
+    function: Callable[[Any], Any],
+    data_limit: int | None,
+) -> None:
     """Set up the forked process and run items until the supervisor hangs up; never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     die_with_parent()
@@ -132,21 +155,16 @@ def become_child(parent: int, connection: int, log: int) -> None:
     os.close(log)
     faulthandler.enable(file=2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of gigabytes per crash helps nobody
+    if data_limit is not None:
+        limit_data(data_limit)
     try:
-        run_items(Connection(connection))
+        run_items(Connection(connection), function)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # the supervisor hung up: nothing more to do
 
 
-def run_items(connection: Connection) -> None:
-    """Load the function, warm it if it can be, say so; then answer one reply per payload until
-    EOFError."""
-    setup: Setup = pickle.loads(connection.recv_bytes())
-    if setup.main is not None:
-        multiprocessing.spawn.prepare(setup.main)
-    function = load_function(setup.function)
-    if setup.data_limit is not None:
-        limit_data(setup.data_limit)
+def run_items(connection: Connection, function: Callable[[Any], Any]) -> None:
+    """Warm the function if it can be, say so; then answer one reply per payload until EOFError."""
     warm = getattr(function, "warm", None)
     if warm is not None:
         warm()

@@ -3,7 +3,8 @@
 The supervisor never runs an item itself. It polls the child's resident memory and the clock, and
 kills the child with SIGKILL when a limit is passed, so neither a held interpreter lock nor a
 blocked signal can stop it. A killed child is replaced; the fork server that makes the next one has
-the heavy libraries loaded already, so a replacement takes milliseconds.
+the heavy libraries, the function and its kernels loaded already, so a replacement takes
+milliseconds.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from preprocessing.running.system import memory_file, oom_kills, resident_mb
 LOST_RETRIES = 3  # a worker that was taken away (node lost, killed from outside) is no verdict
 POLL_SECONDS = 0.02
 LOG_LIMIT = 1 << 20
-START_SECONDS = 300.0  # imports on a cold network file system
+LOOK_SECONDS = 1.0  # between two looks whether a fork server that starts still lives
 
 
 class RunnerError(RuntimeError):
@@ -87,7 +88,13 @@ class ForkServer:
 
     def __init__(self, job: Job) -> None:
         self.lock = threading.Lock()
-        self.log = memory_file()
+        self.log, setup = memory_file(), memory_file()
+        limit = None if job.memory is None else int(job.memory * 2**30)
+        # The resident size is what the limit means. RLIMIT_DATA counts untouched memory too, so it
+        # stands at twice that: it only stops one huge allocation before the first poll sees it.
+        told = Setup(job.function, job.main, limit and 2 * limit + 2**30)
+        with os.fdopen(os.dup(setup), "wb") as file:
+            pickle.dump(told, file)
         self.control, theirs = socket.socketpair()
         code = (
             "import sys; from preprocessing.running.runner_child import serve; serve(*sys.argv[1:])"
@@ -101,14 +108,16 @@ class ForkServer:
                     "-c",
                     code,
                     str(theirs.fileno()),
+                    str(setup),
                     ",".join(job.preload),
                 ],
                 env=environment(job),
                 stdin=subprocess.DEVNULL,
                 stdout=self.log,
                 stderr=self.log,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), setup],
             )
+        os.close(setup)
 
     def fork(self, connection: int, status: int, log: int) -> None:
         """Ask for one child that uses these descriptors."""
@@ -126,7 +135,7 @@ class ForkServer:
 class Child:
     """A forked process with the function loaded. Raises RunnerError when it cannot be had."""
 
-    def __init__(self, server: ForkServer, setup: bytes) -> None:
+    def __init__(self, server: ForkServer) -> None:
         self.log = memory_file()
         ours, theirs = socket.socketpair()
         self.status, status_write = os.pipe()
@@ -139,21 +148,21 @@ class Child:
             os.close(status_write)
         self.connection = Connection(ours.detach())
         self.oom_kills = oom_kills()
-        if not wait([self.status], START_SECONDS):
-            raise RunnerError(f"the fork server does not answer\n{tail(server.log)}")
+        # However long it takes: imports on a cold network file system, kernels to compile.
+        while not wait([self.status], LOOK_SECONDS) and server.process.poll() is None:
+            continue
         first = os.read(self.status, STATUS.size)
         if not first:
             raise RunnerError(f"the fork server cannot start\n{tail(server.log)}")
         self.pid: int = STATUS.unpack(first)[0]
         try:
-            self.connection.send_bytes(setup)
             self.connection.recv_bytes()
         except (EOFError, OSError) as error:
             status, told = self.exit_status(), tail(self.log)
             self.close()
             if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == SIGKILL:
                 raise KilledAtStartError from error
-            raise RunnerError(f"the child cannot load the function\n{told}") from error
+            raise RunnerError(f"the child cannot get ready\n{told}") from error
 
     def exit_status(self) -> int | None:
         """Wait status of the ended child; None when its fork server was killed with it."""
@@ -181,10 +190,6 @@ class Supervisor:
         self.job, self.node = job, node or socket.gethostname()
         self.server, self.owns_server = server, server is None
         self.child: Child | None = None
-        limit = None if job.memory is None else int(job.memory * 2**30)
-        # The resident size is what the limit means. RLIMIT_DATA counts untouched memory too, so it
-        # stands at twice that: it only stops one huge allocation before the first poll sees it.
-        self.setup = pickle.dumps(Setup(job.function, job.main, limit and 2 * limit + 2**30))
         self.stopping = threading.Event()
 
     def start(self) -> Child:
@@ -194,7 +199,7 @@ class Supervisor:
             if self.server is None:
                 self.server = ForkServer(self.job)
             try:
-                self.child = Child(self.server, self.setup)
+                self.child = Child(self.server)
             except KilledAtStartError as error:
                 tries += 1
                 if tries > LOST_RETRIES:
@@ -340,8 +345,10 @@ def environment(job: Job) -> dict[str, str]:
     return {
         **os.environ,
         **dict.fromkeys(names, threads),
-        # OpenBLAS starts its threads on import, and no process with threads may fork.
+        # OpenBLAS starts its threads on import, and no process with threads may fork. numba's own
+        # threads are made anew in a child, OpenMP's are not.
         "OPENBLAS_NUM_THREADS": "1",
+        "NUMBA_THREADING_LAYER": "workqueue",
         "PYTHONPATH": os.pathsep.join(path for path in job.sys_path if os.path.isdir(path)),
     }
 

@@ -1,7 +1,7 @@
 """Compiling the kernels before the first mesh, whose time limit they would count against.
 
-The driver does it once for its own machine, and says so. Each child then loads them when it starts,
-on another machine of a cluster after compiling them there, outside of its first item's time limit.
+The driver does it once for its own machine, and says so. Each fork server loads them before its
+first child, on another machine of a cluster after compiling them there.
 """
 
 import sys
@@ -16,14 +16,14 @@ from preprocessing.running.tasks import Plan, Task
 
 @dataclass(frozen=True)
 class Prepare:
-    """`prepare` of one plan, as the runner calls it; warmed in each child before its first item."""
+    """`prepare` of one plan, as the runner calls it, with its kernels loaded in the fork server."""
 
     plan: Plan
 
     def __call__(self, task: Task) -> dict[str, Any]:
         return prepare(self.plan, task)
 
-    def warm(self) -> None:
+    def before_fork(self) -> None:
         """Load the kernels, which takes about a second, after compiling those that are missing."""
         warm(self.plan)
 

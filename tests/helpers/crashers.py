@@ -93,27 +93,27 @@ def kill_actor(path: str) -> None:
         time.sleep(10)
 
 
-class Late:
-    """A function whose code runs when the child unpickles it."""
+class KilledAtStart:
+    """`double`, but that children are killed as they get ready, as often as a file says."""
 
-    def __init__(self, path: str, code: str) -> None:
-        self.path, self.code = path, code
-
-    def __reduce__(self) -> tuple:
-        return run_and_double, (self.path, self.code)
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def __call__(self, value: int) -> int:
         return double(value)
 
-
-def run_and_double(path: str, code: str):
-    """Run code as the file `path` would, then be `double`."""
-    exec(code, {"__file__": path})
-    return double
+    def warm(self) -> None:
+        """Count one down, and kill this process."""
+        with open(self.path) as left:
+            count = int(left.read())
+        if count > 0:
+            with open(self.path, "w") as left:
+                left.write(str(count - 1))
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class SlowStart:
-    """`double` with a warm-up that takes so many seconds, and is counted in a file."""
+    """`double` with a start that takes so many seconds, and is counted in a file."""
 
     def __init__(self, path: str, seconds: float) -> None:
         self.path, self.seconds = path, seconds
@@ -122,7 +122,13 @@ class SlowStart:
         return double(value)
 
     def warm(self) -> None:
-        """Take a while."""
+        """Take a while, in a child."""
         with open(self.path, "a") as handle:
             handle.write("x")
+        time.sleep(self.seconds)
+
+    def before_fork(self) -> None:
+        """Take a while, in the fork server."""
+        with open(self.path, "a") as handle:
+            handle.write("b")
         time.sleep(self.seconds)

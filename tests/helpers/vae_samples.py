@@ -1,12 +1,18 @@
-"""Small samples with exact distances, for the tests of the VAE."""
+"""Small samples with exact distances and a small model, for the tests of the VAE."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from preprocessing import seeds
 from preprocessing.points.fps import farthest_points
 from preprocessing.points.samples import Sample, write_sample
+from vae.checkpoint import write_run
+from vae.config import TINY, override
+from vae.model import DoraVAE
+
+MODEL = ["width=16", "heads=2", "encoder_layers=1", "decoder_layers=1", "embed=3"]
 
 
 def box_sample(item_id: str, half: tuple[float, float, float], points: int = 300) -> Sample:
@@ -74,4 +80,14 @@ def write_boxes(folder: Path, count: int = 3, points: int = 300) -> Path:
         write_sample(
             without_edges(sample) if index == 2 else sample, folder / f"box{index}.safetensors"
         )
+    return folder
+
+
+def write_model(folder: Path, bias: float) -> Path:
+    """A small untrained model; the bias leaves some of space inside and some outside."""
+    torch.manual_seed(0)
+    config = override(TINY, MODEL)
+    net = DoraVAE(config.model)
+    net.decoder.output_proj.bias.data.fill_(bias)
+    write_run(folder, net.state_dict(), config)
     return folder

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from crashers import (
-    Late,
+    KilledAtStart,
     SlowStart,
     double,
     environment_of,
@@ -167,20 +167,10 @@ def test_a_child_killed_from_outside_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_children_killed_as_they_start_are_replaced_up_to_three_times(tmp_path: Path) -> None:
-    """The module of the function kills the process that imports it, so often."""
-    code = (
-        "import os, signal\n"
-        "from pathlib import Path\n"
-        "left = Path(__file__).with_name('left')\n"
-        "if (count := int(left.read_text())) > 0:\n"
-        "    left.write_text(str(count - 1))\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
     items = [Item("a", 4)]
     for kills in (3, 4):
         (tmp_path / "left").write_text(str(kills))
-        function = Late(str(tmp_path / "module.py"), code)
-        outcomes = run(function, items, executor="inline")
+        outcomes = run(KilledAtStart(str(tmp_path / "left")), items, executor="inline")
         if kills == 3:
             assert [o.status for o in outcomes] == ["ok"]
         else:
@@ -189,13 +179,13 @@ def test_children_killed_as_they_start_are_replaced_up_to_three_times(tmp_path: 
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_a_child_warms_up_outside_of_its_first_items_time(executor: str, tmp_path: Path) -> None:
+def test_getting_ready_takes_none_of_the_first_items_time(executor: str, tmp_path: Path) -> None:
     items = [Item(str(i), i) for i in range(3)]
     function = SlowStart(str(tmp_path / "warmed"), seconds=1.5)
     outcomes = list(run(function, items, executor=executor, workers=1, timeout=1.0))
     assert {o.status for o in outcomes} == {"ok"}
     assert {o.value for o in outcomes} == {0, 2, 4}
-    assert (tmp_path / "warmed").read_text() == "x"
+    assert (tmp_path / "warmed").read_text() == "bx"
 
 
 def test_a_machine_with_other_packages_is_refused_by_name() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from vae_samples import write_boxes
+from vae_samples import write_boxes, write_model
 
 from preprocessing.mesh import save_mesh
 from preprocessing.shapes import box, sphere
@@ -94,6 +94,40 @@ def test_training_goes_on_in_a_store(home: StorePath, tmp_path: Path) -> None:
     losses = [pd.read_csv(io.BytesIO((at / "run/log.csv").read_bytes())) for at in (home, tmp_path)]
     assert list(losses[0]["step"]) == list(range(1, 7))
     assert list(losses[0]["loss"]) == list(losses[1]["loss"])
+
+
+def outputs(at: Path | StorePath) -> dict[str, bytes]:
+    """Every file or object below a place but ledgers and records, which hold times."""
+    if isinstance(at, StorePath):
+        found = {name: (at / name).read_bytes() for name in systems.listed(str(at))}
+    else:
+        found = {path.relative_to(at).as_posix(): path.read_bytes() for path in files(at)}
+    return {n: data for n, data in found.items() if "ledger" not in n and n != "run.json"}
+
+
+def test_encode_decode_and_reconstruct_take_places(home: StorePath, tmp_path: Path) -> None:
+    """A folder of samples and a raw mesh, shards, and single files: the bytes of folders."""
+    write_boxes(tmp_path / "data")
+    save_mesh(box((8.0, 4.0, 2.0)).mesh, tmp_path / "data/deep/mesh.ply")
+    for path in files(tmp_path / "data"):
+        systems.put(path, f"{home}/data/{path.relative_to(tmp_path / 'data').as_posix()}")
+    model = ["--model", write_model(tmp_path / "model", 0.05), "--device", "cpu"]
+    grid = ["--resolution", 32]
+    for at in (home, tmp_path):
+        encode = ["encode", at / "data", "--out", at / "latents", "--tokens", 7, "--eps", "2/64"]
+        encode += [*model, "--shards", at / "shards", "--json"]
+        assert json.loads(command("vae", *encode))["counts"] == {"ok": 4}
+        assert json.loads(command("vae", *encode))["counts"] == {"skipped": 4}
+        command("vae", "decode", at / "shards", "--out", at / "meshes", *model, *grid, "--quiet")
+        one = ["encode", at / "data/box0.safetensors", "--out", at / "one/box0.safetensors"]
+        command("vae", *one, "--tokens", 7, *model, "--quiet")
+        one = ["decode", at / "one/box0.safetensors", "--out", at / "one/box0.ply"]
+        command("vae", *one, *model, *grid, "--quiet")
+        one = ["reconstruct", at / "data/deep/mesh.ply", "--out", at / "one/mesh.ply"]
+        command("vae", *one, "--tokens", 7, "--eps", "2/64", *model, *grid, "--quiet")
+    for name in ("latents", "shards", "meshes", "one"):
+        assert outputs(home / name) == outputs(tmp_path / name), name
+    assert outputs(home / "meshes").keys() == {f"box{i}.ply" for i in range(3)} | {"deep/mesh.ply"}
 
 
 def test_what_changes_and_what_goes_is_followed(home: StorePath) -> None:

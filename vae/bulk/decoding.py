@@ -1,18 +1,17 @@
-"""One file of latents to a mesh in a child of the runner: read, decode, check, write, prove."""
+"""One file of latents to a mesh in a child of the runner: read, decode, check, write."""
 
-import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from preprocessing.mesh import Mesh, MeshError, save_mesh
-from preprocessing.running.proof import output_facts, still_done
+from preprocessing.points.sample_at import SampleAt
+from preprocessing.running.proof import output_facts
 from preprocessing.running.stages import OutputError
-from preprocessing.running.tasks import Task
 from preprocessing.solid.audit import topology
 from vae.bulk.settings import DecodeSettings
-from vae.bulk.sources import facts_of_input, source_of
 from vae.bulk.worker import ModelWorker
 from vae.latents import LatentsError, read_latents, redrawn
 from vae.reconstruction import read_surface
@@ -21,35 +20,28 @@ from vae.reconstruction import read_surface
 class Decoder(ModelWorker[DecodeSettings]):
     """Decodes one file of latents a task."""
 
-    def __call__(self, task: Task) -> dict[str, Any]:
-        """The ledger's columns, as `stages.prepare` gives them, under `decoded`.
+    key = "decoded"
 
-        Raises MeshError for latents that cannot be decoded (bad-file, other-model, empty-surface),
-        OutputError when the mesh fails its checks.
+    def make(self, source: Path | SampleAt, item_id: str, folder: Path) -> dict[str, Any]:
+        """A mesh as item_id.<format>.
+
+        Raises MeshError for latents that cannot be decoded (bad-file, other-model, empty-surface).
         """
         assert self.model is not None
-        settings, facts = self.settings, facts_of_input(task)
-        if task.done is not None and still_done(facts["input_sha256"], task.done):
-            return {"input": facts, "unchanged": True}
-        started = time.perf_counter()
+        settings = self.settings
         try:
-            latents = redrawn(read_latents(source_of(task)), settings.posterior, settings.seed)
+            latents = redrawn(read_latents(source), settings.posterior, settings.seed)
         except LatentsError as error:
             raise MeshError("bad-file", str(error)) from error
         if latents.model_hash != settings.model_sha256:
             raise MeshError("other-model", "these latents were encoded by another model")
         torch.set_num_threads(1)  # so that no byte depends on how many workers share the cores
         mesh, queries = read_surface(self.model, latents, settings.resolution, settings.attention)
-        path = self.out / f"{task.id}.{settings.format}"
-        path.parent.mkdir(parents=True, exist_ok=True)
         columns = checked(mesh)
+        path = folder / f"{item_id}.{settings.format}"
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_mesh(mesh, path)
-        columns |= {
-            "queries": queries,
-            **output_facts([path], self.out),
-            "seconds": time.perf_counter() - started,
-        }
-        return {"input": facts, "unchanged": False, "decoded": columns}
+        return {**columns, "queries": queries, **output_facts([path], folder)}
 
 
 def checked(mesh: Mesh) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""One shape to latents in a child of the runner: read, encode, check, write, prove."""
+"""One shape to latents in a child of the runner: read, encode, check, write."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,11 @@ import torch
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import MeshError
-from preprocessing.points.sample_at import SampleSource
+from preprocessing.points.sample_at import SampleAt
 from preprocessing.points.samples import read_clouds
-from preprocessing.running.proof import output_facts, still_done
+from preprocessing.running.proof import output_facts
 from preprocessing.running.stages import OutputError
-from preprocessing.running.tasks import Task
 from vae.bulk.settings import EncodeSettings
-from vae.bulk.sources import facts_of_input, source_of
 from vae.bulk.worker import ModelWorker
 from vae.inputs import Input, read_input
 from vae.latents import Latents, LatentsError, TokenSource, check_draw, encode_shape, write_latents
@@ -25,39 +22,31 @@ from vae.model import DoraVAE
 class Encoder(ModelWorker[EncodeSettings]):
     """Encodes one shape a task."""
 
-    def __call__(self, task: Task) -> dict[str, Any]:
-        """The ledger's columns, as `stages.prepare` gives them, under `latents`.
+    key = "latents"
 
-        Raises MeshError for an input that cannot be encoded, OutputError when the latents fail
-        their checks.
-        """
+    def make(self, source: Path | SampleAt, item_id: str, folder: Path) -> dict[str, Any]:
+        """Latents as item_id.safetensors. Raises MeshError for a shape that cannot be encoded."""
         assert self.model is not None
-        facts = facts_of_input(task)
-        if task.done is not None and still_done(facts["input_sha256"], task.done):
-            return {"input": facts, "unchanged": True}
-        started = time.perf_counter()
-        given = read_shape(source_of(task), self.settings)
+        given = read_shape(source, self.settings)
         # So that no byte depends on how many workers share the cores. Here, because libraries that
         # make solids set OpenMP's count in a forked process.
         torch.set_num_threads(1)
-        latents = encode_one(self.model, given, self.settings, task.id)
-        path = self.out / f"{task.id}.safetensors"
+        latents = encode_one(self.model, given, self.settings, item_id)
+        path = folder / f"{item_id}.safetensors"
         write_latents(latents, path)
-        columns = {
+        return {
             "tokens": len(latents.mean),
             "salient_tokens": latents.salient,
             "channels": latents.mean.shape[1],
             **place_of(given),
-            **output_facts([path], self.out),
-            "seconds": time.perf_counter() - started,
+            **output_facts([path], folder),
         }
-        return {"input": facts, "unchanged": False, "latents": columns}
 
 
-def read_shape(source: SampleSource, settings: EncodeSettings) -> Input:
+def read_shape(source: Path | SampleAt, settings: EncodeSettings) -> Input:
     """The clouds of a sample, or a mesh made watertight. Raises MeshError."""
-    if isinstance(source, str | Path) and Path(source).suffix.lower() != ".safetensors":
-        return read_input(Path(source), settings.eps, raw=settings.raw)
+    if isinstance(source, Path) and source.suffix.lower() != ".safetensors":
+        return read_input(source, settings.eps, raw=settings.raw)
     return Input(read_clouds(source), None, None)
 
 

@@ -1,6 +1,5 @@
 """Bulk encoding and decoding: find the inputs, let the runner do them, sum up what came out."""
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -9,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
+from preprocessing.files import atomic_write
 from preprocessing.formats.readers import SUFFIXES as MESHES
 from preprocessing.points.layouts import SAMPLE_READERS
+from preprocessing.points.sample_at import open_arrays
 from preprocessing.points.shards import Packing, pack_samples, parse_size
 from preprocessing.running.ids import Entry
 from preprocessing.running.ledger import read_ledger
@@ -25,6 +25,7 @@ from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Output, Plan, Work
 from preprocessing.running.warming import warm_kernels
 from preprocessing.settings import Limits, SampleSettings, WatertightSettings
+from preprocessing.stores.address import Place
 from vae.bulk.decoding import Decoder
 from vae.bulk.encoding import Encoder
 from vae.bulk.settings import DecodeSettings, EncodeSettings, ModelSource
@@ -43,11 +44,11 @@ READING = Plan(out=Path(), watertight=WatertightSettings(eps=2 / 256), samples=N
 
 def encode_many(
     inputs: Sequence[str],
-    out: Path,
+    out: Place,
     settings: EncodeSettings,
     source: ModelSource,
     limits: Limits,
-    packing: tuple[Path, str] | None = None,
+    packing: tuple[Place, str] | None = None,
     overwrite: bool = False,
 ) -> Summary:
     """Latents of every sample or mesh that `inputs` names, as out/<id>.safetensors.
@@ -85,7 +86,7 @@ def encode_many(
 
 def decode_many(
     inputs: Sequence[str],
-    out: Path,
+    out: Place,
     settings: DecodeSettings,
     source: ModelSource,
     limits: Limits,
@@ -117,30 +118,30 @@ def kernels_for(entries: Sequence[Entry]) -> Plan | None:
     return Plan(out=Path(), watertight=solid, samples=SampleSettings())
 
 
-def begin_encoding(out: Path, kernels: Plan | None, quiet: bool) -> None:
+def begin_encoding(out: Place, kernels: Plan | None, quiet: bool) -> None:
     """Take latents.json away, which is written last: a folder that has one is complete."""
     (out / LATENTS_JSON).unlink(missing_ok=True)
     if kernels is not None:
         warm_kernels(kernels, quiet)
 
 
-def finished(out: Path) -> dict[str, Path]:
+def finished(out: Place) -> dict[str, Place]:
     """The outputs of a folder that are ok, by id, sorted."""
     table = read_ledger(out)
     columns = (table[name].to_pylist() for name in ("id", "status", "output"))
     return {name: out / file for name, status, file in zip(*columns, strict=True) if status == "ok"}
 
 
-def pack_latents(out: Path, shards: Path, size: int, quiet: bool = False) -> Packing:
+def pack_latents(out: Place, shards: Place, size: int, quiet: bool = False) -> Packing:
     """Pack a folder's latents into shards of about `size` bytes, latents.json beside them."""
     packing = pack_samples(finished(out), shards, size, quiet, metadata_of=header_of)
-    shutil.copyfile(out / LATENTS_JSON, shards / LATENTS_JSON)
+    atomic_write(shards / LATENTS_JSON, (out / LATENTS_JSON).read_bytes())
     return packing
 
 
-def header_of(path: Path) -> dict[str, Any]:
+def header_of(path: Place) -> dict[str, Any]:
     """What a latents file says of itself."""
-    with safe_open(path, "numpy") as handle:
+    with open_arrays(path) as handle:
         return latents_header(handle, path)
 
 

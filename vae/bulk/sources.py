@@ -1,28 +1,23 @@
-"""What bulk encoding and decoding are given: folders, lists and globs of files, and shards."""
+"""What bulk encoding and decoding are given: folders, lists and patterns of files or objects, and
+shards."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import Any
-
-import pyarrow.parquet as pq
 
 from preprocessing.console import UsageError
-from preprocessing.points.sample_at import SampleAt, SampleSource
-from preprocessing.points.shards import INDEX, find_packed, is_packed
+from preprocessing.points.shards import find_packed, is_packed, read_index
 from preprocessing.running.ids import Entry, Part
 from preprocessing.running.known_eps import absolute
 from preprocessing.running.lists import SUFFIXES as LISTS
 from preprocessing.running.manifest import MAGIC, find_inputs
-from preprocessing.running.proof import input_facts
-from preprocessing.running.tasks import Task
+from preprocessing.stores.address import Place, place
 
 
 def is_bulk(inputs: Sequence[str]) -> bool:
     """Whether INPUT names more than one file: several, a folder, a list or a pattern."""
     if len(inputs) != 1:
         return True
-    path = Path(inputs[0])
+    path = place(inputs[0])
     if path.is_dir() or path.suffix.lower() in LISTS:
         return True
     return not path.is_file() and any(character in inputs[0] for character in MAGIC)
@@ -31,7 +26,7 @@ def is_bulk(inputs: Sequence[str]) -> bool:
 def find_entries(
     inputs: Sequence[str],
     suffixes: Collection[str],
-    exclude: Path,
+    exclude: Place,
     passed_over: Counter[str] | None = None,
 ) -> list[Entry]:
     """Every file or packed part that INPUT names, sorted by id; otherwise as `find_inputs`.
@@ -42,8 +37,8 @@ def find_entries(
     packed: list[Entry] = []
     files = []
     for text in map(samples_below, inputs):
-        if is_packed(Path(text)):
-            packed += packed_entries(Path(text))
+        if is_packed(place(text)):
+            packed += packed_entries(place(text))
         else:
             files.append(text)
     found = find_inputs(files, suffixes, exclude, passed_over) if files else []
@@ -56,39 +51,16 @@ def find_entries(
 
 def samples_below(text: str) -> str:
     """The samples of a folder that `dora-prep run` wrote; any other INPUT as it is."""
-    below = Path(text) / "samples"
+    below = place(text) / "samples"
     return str(below) if below.is_dir() else text
 
 
-def packed_entries(folder: Path) -> list[Entry]:
+def packed_entries(folder: Place) -> list[Entry]:
     """What shards hold. Raises UsageError where a shard is missing."""
-    table = pq.read_table(folder / INDEX, columns=["id", "sha256"])
+    table = read_index(folder, ["id", "sha256"])
     columns = (table[name].to_pylist() for name in table.column_names)
     digest = dict(zip(*columns, strict=True))
     return [
         Entry(name, absolute(at.path), part=Part(at.offset, at.size, digest[name]))
         for name, at in find_packed(folder).items()
     ]
-
-
-def source_of(task: Task) -> SampleSource:
-    """Where the bytes of a task's input are."""
-    if task.part is None:
-        return Path(task.path)
-    return SampleAt(Path(task.path), task.part.offset, task.part.size)
-
-
-def facts_of_input(task: Task) -> dict[str, Any]:
-    """As `input_facts`; size and time of a part are its shard's, its sha256 is the index's.
-
-    Raises MeshError(missing | unreadable).
-    """
-    if task.part is None:
-        return input_facts(task.path)
-    found = Path(task.path).stat()
-    return {
-        "input_bytes": found.st_size,
-        "input_mtime_ns": found.st_mtime_ns,
-        "input_sha256": task.part.sha256,
-        "companions": None,
-    }

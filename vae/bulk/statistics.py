@@ -4,11 +4,12 @@ Sums are float64 within a shape and exact over shapes (math.fsum), so no figure 
 order of items, on workers, or on where a run was interrupted.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ import numpy as np
 from preprocessing.console import Progress
 from preprocessing.files import atomic_write
 from preprocessing.points.sample_at import SampleSource
+from preprocessing.stores.address import Place
 from vae.latents import read_latents
 
 LATENTS_JSON = "latents.json"
 FORMAT = "dora-latents-set-1"
+READERS = 16  # at a time: a store answers each after a while
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ def sums_of(mean: np.ndarray, logvar: np.ndarray) -> Sums:
         values.min(axis=0),
         values.max(axis=0),
     )
+
+
+def sums_of_file(path: SampleSource) -> Sums:
+    """The sums of one file of latents. Raises LatentsError for a file that is none."""
+    found = read_latents(path)
+    return sums_of(found.mean.numpy(), found.logvar.numpy())
 
 
 def statistics(sums: list[Sums]) -> dict[str, Any]:
@@ -73,18 +82,22 @@ def statistics(sums: list[Sums]) -> dict[str, Any]:
 
 
 def write_statistics(
-    latents: Mapping[str, SampleSource], told: Mapping[str, Any], out: Path, quiet: bool = False
+    latents: Mapping[str, SampleSource], told: Mapping[str, Any], out: Place, quiet: bool = False
 ) -> dict[str, Any]:
     """Read every file of latents, write out/latents.json and return what it holds.
 
     told: what else it shall say (model, tokens). Raises LatentsError for a file that is none.
     """
     sums = []
-    with Progress(len(latents), "statistics", quiet) as progress:
-        for path in latents.values():
-            found = read_latents(path)
-            sums.append(sums_of(found.mean.numpy(), found.logvar.numpy()))
-            progress.update()
+    with (
+        Progress(len(latents), "statistics", quiet) as progress,
+        ThreadPoolExecutor(READERS) as pool,
+    ):
+        paths = iter(latents.values())
+        while some := list(itertools.islice(paths, 64 * READERS)):
+            for found in pool.map(sums_of_file, some):
+                sums.append(found)
+                progress.update()
     figures = {"format": FORMAT, **told, **statistics(sums)}
     atomic_write(out / LATENTS_JSON, json.dumps(figures, indent=1) + "\n")
     return figures

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from vae_samples import box_sample, write_boxes
+from vae_samples import MODEL, box_sample, write_boxes, write_model
 
 from preprocessing.console import UsageError
 from preprocessing.mesh import load_mesh, save_mesh
@@ -27,7 +27,6 @@ from vae.model import DoraVAE
 from vae.reconstruction import decode_latents
 from vae.train import torch_threads
 
-MODEL = ["width=16", "heads=2", "encoder_layers=1", "decoder_layers=1", "embed=3"]
 LIMITS = Limits(executor="inline", workers=2, quiet=True)
 
 
@@ -41,16 +40,6 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "model", 0.05)
-
-
-def write_model(folder: Path, bias: float) -> Path:
-    """A small untrained model; the bias leaves some of space inside and some outside."""
-    torch.manual_seed(0)
-    config = override(TINY, MODEL)
-    net = DoraVAE(config.model)
-    net.decoder.output_proj.bias.data.fill_(bias)
-    write_run(folder, net.state_dict(), config)
-    return folder
 
 
 def asked(model: Path) -> tuple[EncodeSettings, ModelSource]:

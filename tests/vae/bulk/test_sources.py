@@ -9,7 +9,8 @@ from preprocessing.console import UsageError
 from preprocessing.points.samples import sample_files
 from preprocessing.points.shards import pack_samples
 from preprocessing.running.tasks import Task
-from vae.bulk.sources import facts_of_input, find_entries, is_bulk
+from vae.bulk.sources import find_entries, is_bulk
+from vae.bulk.worker import facts_of_input, input_of
 
 SUFFIXES = {".safetensors", ".ply"}
 
@@ -41,6 +42,11 @@ def test_the_digest_of_a_part_is_that_of_its_file(tmp_path: Path) -> None:
     files = sample_files(write_boxes(tmp_path / "in"))
     pack_samples(files, tmp_path / "shards", 2**30, quiet=True)
     for entry in find_entries([str(tmp_path / "shards")], SUFFIXES, tmp_path / "out"):
-        part = facts_of_input(Task(entry.id, entry.path, part=entry.part))
-        whole = facts_of_input(Task(entry.id, str(files[entry.id])))
-        assert part["input_sha256"] == whole["input_sha256"]
+        found = []
+        for task in (
+            Task(entry.id, entry.path, part=entry.part),
+            Task(entry.id, str(files[entry.id])),
+        ):
+            with input_of(task) as source:
+                found.append(facts_of_input(task, source)["input_sha256"])
+        assert found[0] == found[1]
