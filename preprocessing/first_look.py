@@ -40,11 +40,22 @@ def check_out_folder(path: str | Path, option: str = "--out") -> None:
 def make_out_folder(path: str | Place, option: str = "--out") -> None:
     """Make a folder unless it is there. A store tells with its first object whether it takes any.
 
-    Raises UsageError as `check_out_folder`.
+    Raises UsageError as `check_out_folder`, and for a hub.
     """
-    if not isinstance(path, StorePath):
-        check_out_folder(path, option)
-        Path(path).mkdir(parents=True, exist_ok=True)
+    if isinstance(path, StorePath):
+        check_store(path, option)
+        return
+    check_out_folder(path, option)
+    Path(path).mkdir(parents=True, exist_ok=True)
+
+
+def check_store(path: StorePath, option: str) -> None:
+    """Raise UsageError for a hub, which would make a commit of each object."""
+    if str(path).startswith("hf://"):
+        raise UsageError(
+            f"{option} {path}: each file would be a commit there; write to a folder, and upload it "
+            "with `hf upload`"
+        )
 
 
 def check_suffix(path: Place, suffixes: Collection[str], option: str) -> None:
@@ -62,6 +73,7 @@ def check_out_file(
     """
     if isinstance(path, StorePath):
         check_suffix(path, suffixes, option)
+        check_store(path, option)
         return
     require_local(option, path)
     path = Path(path)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from preprocessing.first_look import check_store
 from preprocessing.stores import systems
 from preprocessing.stores.address import Place, StorePath, is_address, place
 from preprocessing.stores.scratch import at_hand, folder_at_hand
@@ -76,11 +77,12 @@ def put_as_it_is(path: Path, address: str) -> None:
 def kept_folder(out: Place) -> Iterator[Path]:
     """A local folder whose files go to an address; a folder of this machine is itself.
 
-    Raises StoreError, at the end, when the store could not be kept up.
+    Raises UsageError for a hub, and StoreError, at the end, when the store could not be kept up.
     """
     if not isinstance(out, StorePath):
         yield out
         return
+    check_store(out, "--out")
     with folder_at_hand(out) as folder:
         keeper = Keeper(folder, out)
         thread = threading.Thread(target=keeper.keep, daemon=True)

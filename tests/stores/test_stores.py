@@ -9,11 +9,17 @@ from s3_server import SECRET, spoiling_proxy
 
 from preprocessing.console import UsageError
 from preprocessing.files import atomic_path, atomic_write, sha256_file
-from preprocessing.first_look import check_in_file, check_out_folder
+from preprocessing.first_look import (
+    check_in_file,
+    check_out_file,
+    check_out_folder,
+    make_out_folder,
+)
 from preprocessing.stores import systems
 from preprocessing.stores.address import StorePath, place
 from preprocessing.stores.scratch import at_hand, folder_at_hand, scratch_folder
 from preprocessing.stores.systems import StoreError
+from preprocessing.stores.working import kept_folder
 
 
 def test_an_address_is_used_like_a_path() -> None:
@@ -57,6 +63,15 @@ def test_commands_for_folders_refuse_addresses_by_name(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="takes no s3:// address"):
             check_in_file(text)
     assert not Path("s3:").exists()
+
+
+def test_a_hub_is_no_place_to_write_to() -> None:
+    hub = place("hf://datasets/somebody/meshes")
+    for check in (make_out_folder, check_out_file):
+        with pytest.raises(UsageError, match="commit"):
+            check(hub)
+    with pytest.raises(UsageError, match="commit"), kept_folder(hub):
+        pass
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
