@@ -189,12 +189,12 @@ def listed(address: str) -> dict[str, Facts]:
     from pyarrow.fs import FileSelector, FileType
 
     def request(files: "FileSystem", key: str) -> list["FileInfo"]:
-        return files.get_file_info(FileSelector(key, recursive=True))
+        # Not every store's client tells "not there" from other errors here.
+        return files.get_file_info(FileSelector(key, recursive=True, allow_not_found=True))
 
-    try:
-        found = asked(address, request)
-    except FileNotFoundError:
-        return {}
+    found = asked(address, request)
+    if not found:
+        require_bucket(file_system(address.partition("://")[0]), address)
     start = len(key_of(address)) + 1
     return {
         one.path[start:]: Facts(one.size, one.mtime_ns or 0)
