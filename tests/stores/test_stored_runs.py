@@ -149,7 +149,7 @@ def test_inputs_of_a_store_by_name_pattern_and_list(bucket: str, tmp_path: Path)
     assert found(str(tmp_path / "here.csv")) == ["own", "x"]
     with pytest.raises(UsageError, match="no such object"):
         found(f"{bucket}/nothing")
-    with pytest.raises(StoreError, match="NO_SUCH_BUCKET"):
+    with pytest.raises(StoreError, match="there is no bucket no-such"):
         found("s3://no-such/a")
 
 
