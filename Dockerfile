@@ -19,12 +19,12 @@ RUN python -m venv .venv \
 COPY . .
 RUN .venv/bin/pip install --no-cache-dir --no-deps -e . \
     && touch .venv/.ready \
-    && useradd --create-home dora \
+    && useradd --uid 1000 --create-home dora \
     && chown dora:dora . \
     && .venv/bin/dora-prep --version
 
 ENV PATH=/opt/dora-bench/.venv/bin:$PATH
-USER dora
+USER 1000
 
 # `docker run IMAGE make demo` writes /opt/dora-bench/demo; a mount with -w is where results stay.
 CMD ["dora-prep", "doctor"]

@@ -59,7 +59,7 @@ def find_model(name: str, posterior: str = "mean") -> Callable[[], ShapeModel]:
         return partial(instance, load_attribute(module, attribute))
     folder = Path(name).parent
     siblings = [str(path) for path in folder.iterdir()] if folder.is_dir() else []
-    hint = nearest(name, [*EXAMPLES, *PUBLISHED, *plugins, *siblings])
+    hint = nearest(name, [*EXAMPLES, *PUBLISHED, *plugins, *siblings]) or "."
     known = ", ".join([*BASELINES, *PUBLISHED, "cod-vae", *plugins])
     raise UsageError(
         f"no model {name!r}{hint} Known: {known}, FAMILY:PATH, module:attribute, or the path of a "

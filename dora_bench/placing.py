@@ -28,6 +28,7 @@ STEPS = 12  # of the fit of scale and shift
 KEPT = 4  # rotations that are fitted, the nearest before fitting
 BETTER = 3.0  # times nearer than as it lies: then it is the place that is wrong, not the shape
 POOR = 0.03  # mean distance below which a place is not questioned
+ALIKE = 2 * POOR  # mean distance above which what fits best is another shape, wherever it lies
 SIZES = 4.0  # times larger or smaller than the truth is never a reconstruction of it
 
 
@@ -224,15 +225,17 @@ def box_note(prediction: Mesh, truth: Mesh) -> str:
 def misplaced(prediction: Mesh, truth: Mesh, item_id: str = "") -> str:
     """Why a prediction seems to lie in another frame than the truth, with what to try; else "".
 
-    It is not the place that is wrong unless another one is BETTER times nearer, or the boxes have
-    not even the size or the place in common. Raises MeshError for a mesh without an area.
+    It is not the place that is wrong unless another one is BETTER times nearer and what is there is
+    ALIKE, or the boxes have not even the size or the place in common. Raises MeshError for a mesh
+    without an area.
     """
     one, other = Probe.of(prediction, item_id, "prediction"), Probe.of(truth, item_id, "truth")
     distance = closest(Placement(rotations()[0], 1.0, np.zeros(3)), one, other).distance
     boxed = closest(by_box(prediction, truth), one, other).distance
     found = by_similarity(one, other)
     size, way = box_difference(prediction, truth)
-    if distance < BETTER * found.distance and 1 / SIZES < size < SIZES and way < 1:
+    proven = distance >= BETTER * found.distance and found.distance <= ALIKE
+    if not proven and 1 / SIZES < size < SIZES and way < 1:
         return ""
     box_serves = boxed <= 1.5 * found.distance + 1e-3
     scaled, turned = not 0.8 < size < 1.25, found.axes != "+x +y +z" and not box_serves

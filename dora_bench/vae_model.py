@@ -37,7 +37,9 @@ class VAEModel:
             family, path = locate(source)
             model = DoraVAE.from_pretrained(source)
         except CheckpointError as error:
-            raise UsageError(f"{source}: {error}") from error
+            said = str(error)
+            named = said if said.startswith(str(source)) else f"{source}: {said}"
+            raise UsageError(named) from error
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = model.requires_grad_(False).to(device)
         self.posterior: Draw = "sample" if posterior == "sample" else "mean"

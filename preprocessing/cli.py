@@ -1,12 +1,12 @@
 """dora-prep: raw meshes to watertight meshes to point samples. Parses, calls, prints."""
 
 import json
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from preprocessing.commands.carrying_out import carry_out
 from preprocessing.commands.gathering import gathering
 from preprocessing.commands.stage_options import (
     Angle,
@@ -24,9 +24,6 @@ from preprocessing.console import (
 )
 from preprocessing.options import Inputs, Json, Out, Quiet, Seed, ShardSize, Workers, finish
 from preprocessing.stores.address import Place, place
-
-if TYPE_CHECKING:
-    from preprocessing.running.tasks import Plan
 
 app = typer.Typer(
     name="dora-prep",
@@ -93,34 +90,6 @@ def run(
     samples = clouds.settings(format_option="sample_format")
     plan = Plan(out=out, watertight=solid.settings(), samples=samples)
     carry_out(inputs, plan, how, packed.packing())
-
-
-def carry_out(
-    inputs: list[str], plan: "Plan", how: RunOptions, packing: tuple[Place, str] | None = None
-) -> None:
-    """Find the inputs, run the stages, pack the samples if asked to (where, how large), print the
-    summary, exit with its code."""
-    from preprocessing.points.shards import parse_size
-    from preprocessing.running.known_eps import known_eps
-    from preprocessing.running.manifest import find_inputs, kinds, mesh_suffixes
-    from preprocessing.running.packing import pack_folder
-    from preprocessing.running.pipeline import run_plan
-
-    limits = how.limits()
-    if packing is not None:
-        parse_size(packing[1])  # a mistake is told before the work
-    with stdout_for_results_only():
-        passed_over: Counter[str] = Counter()
-        entries = find_inputs(inputs, mesh_suffixes(), plan.out, passed_over)
-        if passed_over and not limits.quiet:
-            typer.echo(f"passed over, not meshes that are read: {kinds(passed_over)}", err=True)
-        eps_of = known_eps(entries) if plan.watertight is None else None
-        again = None if how.overwrite else ()
-        summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)
-        summary.passed_over = dict(passed_over)
-        if packing is not None and summary.counts.keys() & {"ok", "skipped"}:
-            pack_folder(plan.samples_folder, *packing, quiet=limits.quiet)
-    finish(summary, how.quiet, how.as_json)
 
 
 @app.command()

@@ -6,8 +6,6 @@ Notable:
 - Keys and values depend on the data only; `keys` computes them once for any number of queries.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,39 +1,35 @@
 """The command `dora-vae`: parses, calls one public function, prints."""
 
-import contextlib
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from preprocessing.console import UsageError, add_version, run_command, stdout_for_results_only
+from preprocessing.commands.gathering import gathering
+from preprocessing.commands.stage_options import RunOptions, ShardOptions
+from preprocessing.console import add_version, run_command, stdout_for_results_only
 from preprocessing.options import (
-    Executor,
     Gpus,
     Inputs,
     Json,
-    Memory,
     MeshFormat,
     Overwrite,
     Quiet,
-    RayAddress,
     Seed,
-    Shards,
-    ShardSize,
-    Timeout,
-    Workers,
     finish,
     options_checked,
-    run_limits,
 )
 from preprocessing.stores.address import Place, place
-
-if TYPE_CHECKING:
-    from vae.inputs import Input
-    from vae.model import DoraVAE
+from vae.commands import (
+    check_device,
+    chosen_eps,
+    forewarn,
+    load,
+    placed,
+    report,
+    usage_errors,
+)
 
 app = typer.Typer(
     name="dora-vae",
@@ -179,6 +175,7 @@ def train(
 
 
 @app.command()
+@gathering()
 def encode(
     inputs: Inputs,
     model: Model,
@@ -191,17 +188,10 @@ def encode(
     heads: Heads = None,
     attention: Attention = "full",
     device: Device = "auto",
-    shards: Shards = None,
-    shard_size: ShardSize = "2GB",
-    workers: Workers = 0,
-    executor: Executor = "auto",
-    ray_address: RayAddress = None,
-    timeout: Timeout = 3600.0,
-    memory: Memory = 0.0,
+    *,
+    packed: ShardOptions,
     gpus: Gpus = 0.0,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    how: RunOptions,
 ) -> None:
     """Shapes to latents: mean, log-variance and token positions as safetensors.
 
@@ -224,7 +214,7 @@ def encode(
     from vae.local import nearest_count
 
     if is_bulk(inputs):
-        limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
+        limits = how.limits(gpus)
         with usage_errors(), stdout_for_results_only():
             check_device(device)
             origin, limits = model_source(model, heads, device, limits, tokens)
@@ -237,9 +227,10 @@ def encode(
                 seed=seed,
                 attention=attention,
             )
-            packing = (shards, shard_size) if shards else None
-            summary = encode_many(inputs, out, settings, origin, limits, packing, overwrite)
-        finish(summary, quiet, as_json)
+            summary = encode_many(
+                inputs, out, settings, origin, limits, packed.packing(), how.overwrite
+            )
+        finish(summary, how.quiet, how.as_json)
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
@@ -256,10 +247,11 @@ def encode(
         write_latents(latents, out)
     figures = {"tokens": tokens, "latent_floats": latents.mean.numel(), "posterior": draw}
     hashed = {"model_sha256": latents.model_hash}
-    report({"latents": str(out), **figures, **hashed, **placed(given)}, quiet, as_json)
+    report({"latents": str(out), **figures, **hashed, **placed(given)}, how.quiet, how.as_json)
 
 
 @app.command()
+@gathering()
 def decode(
     inputs: Inputs,
     model: Model,
@@ -273,15 +265,9 @@ def decode(
     attention: Attention = "full",
     device: Device = "auto",
     format: MeshFormat = "ply",
-    workers: Workers = 0,
-    executor: Executor = "auto",
-    ray_address: RayAddress = None,
-    timeout: Timeout = 3600.0,
-    memory: Memory = 0.0,
     gpus: Gpus = 0.0,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    *,
+    how: RunOptions,
 ) -> None:
     """Latents to meshes in the normalised frame.
 
@@ -302,7 +288,7 @@ def decode(
     from vae.reconstruction import decode_latents
 
     if is_bulk(inputs):
-        limits = run_limits(executor, workers, ray_address, timeout, memory, quiet or as_json, gpus)
+        limits = how.limits(gpus)
         with usage_errors(), stdout_for_results_only(), options_checked():
             check_device(device)
             origin, limits = model_source(model, heads, device, limits)
@@ -314,8 +300,8 @@ def decode(
                 attention=attention,
                 format=format,
             )
-            summary = decode_many(inputs, out, settings, origin, limits, overwrite)
-        finish(summary, quiet, as_json)
+            summary = decode_many(inputs, out, settings, origin, limits, how.overwrite)
+        finish(summary, how.quiet, how.as_json)
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
@@ -325,7 +311,7 @@ def decode(
         mesh = decode_latents(vae, latents, resolution, attention=attention)
         save_mesh(mesh, out)
     figures = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
-    report({"mesh": str(out), **figures, "posterior": latents.draw}, quiet, as_json)
+    report({"mesh": str(out), **figures, "posterior": latents.draw}, how.quiet, how.as_json)
 
 
 @app.command()
@@ -412,92 +398,6 @@ def convert(
         check_out_folder(out)
         written = run(checkpoint, out, heads=heads)
     report({"written": str(written)}, quiet, as_json)
-
-
-@contextlib.contextmanager
-def usage_errors() -> Iterator[None]:
-    """What the caller can mend becomes UsageError: files, counts, settings, meshes."""
-    from preprocessing.mesh import MeshError
-    from vae.checkpoint import CheckpointError
-    from vae.config import ConfigError
-    from vae.data import DataError
-    from vae.latents import LatentsError
-    from vae.refine import FieldError
-    from vae.run_folder import TrainError
-
-    try:
-        yield
-    except (
-        CheckpointError,
-        ConfigError,
-        DataError,
-        FieldError,
-        FileNotFoundError,
-        LatentsError,
-        MeshError,
-        TrainError,
-    ) as error:
-        raise UsageError(str(error)) from error
-
-
-def check_device(device: str) -> str:
-    """`device` itself. Raises UsageError when there is no such device here."""
-    import torch
-
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device is auto, cpu or cuda, not {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: this machine has no CUDA device that torch can use")
-    return device
-
-
-def load(model: Path, heads: int | None, device: str) -> "DoraVAE":
-    """The model on the device."""
-    import torch
-
-    from vae.model import DoraVAE
-
-    wanted = check_device(device)
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return DoraVAE.from_pretrained(model, heads=heads).to(wanted)
-
-
-def forewarn(model: "DoraVAE", tokens: int, resolution: int | None, attention: str) -> None:
-    """Say at once, on standard error, that the work will take minutes or hours."""
-    from vae.cost import warning
-
-    said = warning(model, tokens, resolution) if attention == "full" else ""
-    if said:
-        print(said, file=sys.stderr, flush=True)
-
-
-def chosen_eps(eps: str | None, model: Path) -> float:
-    """What --eps says, else the offset that the model was trained at. Raises UsageError."""
-    from preprocessing.settings import SettingsError, parse_eps
-    from vae.inputs import model_eps
-
-    try:
-        return parse_eps(eps) if eps is not None else model_eps(model)
-    except SettingsError as error:
-        raise UsageError(f"--{error}") from error
-
-
-def placed(given: "Input") -> dict[str, Any]:
-    """How a mesh came into the normalised frame, x_normalised = (x - center) * scale, and whether
-    the offset solid at `eps` was made of it (null: it was encoded as it is)."""
-    if (moved := given.transform) is None:
-        return {}
-    return {"scale": moved.scale, "center": list(moved.center), "eps": given.eps}
-
-
-def report(values: dict[str, Any], quiet: bool, as_json: bool) -> None:
-    """Results on standard output: one JSON object, or a line each."""
-    if as_json:
-        print(json.dumps(values))
-    elif not quiet:
-        for name, value in values.items():
-            print(f"{name}: {value}")
 
 
 def main() -> None:

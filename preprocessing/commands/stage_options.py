@@ -148,8 +148,8 @@ class RunOptions:
     quiet: Quiet = False
     as_json: Json = False
 
-    def limits(self) -> "Limits":
-        """As a run takes them. Raises UsageError."""
+    def limits(self, gpus: float = 0.0) -> "Limits":
+        """As a run takes them; gpus: of `--gpus`, where a command has it. Raises UsageError."""
         return run_limits(
             self.executor,
             self.workers,
@@ -157,4 +157,5 @@ class RunOptions:
             self.timeout,
             self.memory,
             self.quiet or self.as_json,
+            gpus,
         )

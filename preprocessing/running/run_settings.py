@@ -10,16 +10,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from preprocessing.console import UsageError
 from preprocessing.files import atomic_write
 from preprocessing.running.tasks import Plan
 from preprocessing.settings import Limits, SampleSettings, WatertightSettings
 from preprocessing.stores.address import Place
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 EVERY = 5.0  # seconds between two notes of the progress
 
@@ -37,8 +34,11 @@ def plan_told(plan: Plan) -> dict[str, Any]:
     }
 
 
-def settings_key(*settings: "DataclassInstance | None") -> str:
-    """A short fingerprint of everything that decides an output's bytes besides its input."""
+def settings_key(*settings: Any) -> str:
+    """A short fingerprint of everything that decides an output's bytes besides its input.
+
+    settings: dataclasses, or None for a stage that is not run.
+    """
     text = json.dumps([asdict(one) if one else None for one in settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,5 +1,6 @@
 """Names become models, or an error that says which were meant."""
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +44,8 @@ def test_any_importable_model(name: str) -> None:
         ("voxl-64", "did you mean voxel-64"),
         ("identiy", "did you mean identity"),
         ("runs/nowhere", "no such path"),
+        ("zzz", r"no model 'zzz'\. Known"),
+        (__file__, rf"^{re.escape(__file__)}: not a model"),
         ("no_such_module:model", "cannot import"),
         (f"{__name__}:reddy", "did you mean ready"),
         (f"{__name__}:not_a_model", "lacks info, encode, decode"),
