@@ -88,8 +88,8 @@ class WatertightSettings:
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
     openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
     share of eps that the middle of an edge may be off eps. corners: `sharp` measures the mitred
-    distance, of which eps is asked then; mitre: how many eps from the input its corners may reach,
-    for sharp ones alone. audit: `full` counts lost visible points too. Raises
+    distance, of which eps is asked then; mitre: how many eps off the tip of an edge may be, else it
+    is bevelled, for sharp ones alone. audit: `full` counts lost visible points too. Raises
     SettingsError.
     """
 
@@ -157,7 +157,7 @@ class WatertightSettings:
         if self.mitre * self.eps >= BORDER:
             raise SettingsError(
                 "mitre",
-                f"{self.mitre:g}: corners so far out would leave the grid; at most "
+                f"{self.mitre:g}: edges so far out would leave the grid; at most "
                 f"{BORDER / self.eps:.3g} with eps {self.eps:g}",
             )
 

@@ -77,7 +77,10 @@ class SolidOptions:
         typer.Option(help="round (Euclidean offset), or sharp: edges and corners stay sharp."),
     ] = "round"
     mitre: Annotated[
-        float, typer.Option(metavar="M", help="With sharp corners: none farther than M eps.")
+        float,
+        typer.Option(
+            metavar="M", help="With sharp corners: edges with tips beyond M eps are bevelled."
+        ),
     ] = 2.0
     audit: Annotated[
         str, typer.Option(help="basic, or full: the share of visible points lost, too.")

@@ -10,9 +10,11 @@ the least of
 - for each convex corner, in the cone of directions that have it for their nearest point:
   max |n . d| over the faces that meet there.
 
-The edge of an open sheet is closed by the plane through it at right angles to the face. A mitre
-reaches no farther than `mitre` times the offset: each of these is at least the Euclidean distance
-to its edge or corner less (mitre - 1) eps.
+The edge of an open sheet is closed by the plane through it at right angles to the face. An acute
+edge, whose mitre would reach farther than `mitre` times the offset, is closed in the same way, by
+the plane through it at right angles to the bisector: a bevel, with two edges in place of one. Such
+planes count among the faces that meet at the edge's ends. Corners do not reach much farther: each
+of these is at least the Euclidean distance to its edge or corner less `beyond`.
 
 Each part is the largest of linear functions, and where the cone of one ends it is at least as large
 as another one that goes on there; so the least is continuous, and moves by at most sqrt(2) times
@@ -30,12 +32,15 @@ import numpy as np
 
 from preprocessing.distance import mitre_feature_kernels as kernels
 from preprocessing.distance.mitre_kernels import BEYOND, CORNER, EDGE, KIND, PAGE, WIDTH
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
 from preprocessing.mesh_joining import drop_degenerate, join_positions
 
 FLAT = np.radians(1.0)
 # Height over longest side below which a face has no plane.
 THIN = 1e-10
+# Edges at the limit keep their mitre in every pose: 60 degrees have one of 2 eps.
+LIMIT = 1 - 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,15 @@ class WeldedEdges:
     face: np.ndarray
 
 
-def mitre_features(mesh: Mesh, eps: float, mitre: float) -> tuple[np.ndarray, int]:
+def beyond_offset(eps: float, mitre: float) -> float:
+    """How much farther than eps a corner may be: as where the longest mitre ends square.
+
+    But not out of the grid.
+    """
+    return min(float(np.hypot(mitre, 1)) * eps, HALF_WIDTH - 1) - eps
+
+
+def mitre_features(mesh: Mesh, mitre: float, beyond: float) -> tuple[np.ndarray, int]:
     """Rows float64 (R,30) of the convex edges and corners of a mesh, and how many are features.
 
     The rest are their pages (mitre_kernels.py), numbered from the first row of these.
@@ -67,10 +80,14 @@ def mitre_features(mesh: Mesh, eps: float, mitre: float) -> tuple[np.ndarray, in
     plain = np.zeros(len(places), bool)
     plain[faces[flat]] = True
     edges = welded_edges(places, faces)
-    table, bisectors, of_edge = edge_rows(places, edges, flat)
+    table, of_edge = edge_rows(places, edges, flat)
+    bisectors = table[:, 6:9].copy()
+    acute = np.einsum("kx,kx->k", bisectors, table[:, 9:12]) < LIMIT / mitre
+    table[~acute, 6:9] = 0
+    bevels = (edges.ends[of_edge[acute]], bisectors[acute])
     corners = np.unique(edges.ends[of_edge])
     corners = corners[~plain[corners]]
-    meeting = vertex_lists(len(places), edges, faces, normals, flat)
+    meeting = vertex_lists(len(places), edges, (faces[~flat], normals[~flat]), bevels)
     kept, sizes = kernels.convex_corners(corners, *meeting)
     cuts = kernels.count_cuts(table, bisectors, edges.ends[of_edge], plain, *meeting[2:])
     spots = np.zeros((int(kept.sum()), WIDTH))
@@ -81,10 +98,10 @@ def mitre_features(mesh: Mesh, eps: float, mitre: float) -> tuple[np.ndarray, in
     pages = np.where(sizes > 0, -(-sizes // WIDTH), 0)
     starts = len(rows) + np.cumsum(pages) - pages
     rows[:, PAGE] = np.where(sizes > 0, starts, -1)
-    rows[:, BEYOND] = (mitre - 1) * eps
+    rows[:, BEYOND] = beyond
     ends = rows[:, :3] + rows[:, 3:6]
-    rows[:, 24:27] = np.minimum(rows[:, :3], ends) - (mitre - 1) * eps
-    rows[:, 27:30] = np.maximum(rows[:, :3], ends) + (mitre - 1) * eps
+    rows[:, 24:27] = np.minimum(rows[:, :3], ends) - beyond
+    rows[:, 27:30] = np.maximum(rows[:, :3], ends) + beyond
     text = np.zeros((int(pages.sum()), WIDTH))
     flat_text = text.reshape(-1)
     base = (starts - len(rows)) * WIDTH
@@ -135,8 +152,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def edge_rows(
     places: np.ndarray, edges: WeldedEdges, flat: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows (K,30) of the convex edges, their bisectors (K,3), and the edge (K,) each is of.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (K,30) of the convex edges, with the bisectors of all, and the edge (K,) each is of.
 
     Of the directions round an edge, its faces leave one widest gap; the directions that have the
     edge for their nearest point are those in it at right angles or more to both faces beside it.
@@ -174,10 +191,11 @@ def edge_rows(
     rows = np.zeros((len(of_edge), WIDTH))
     rows[:, :3] = places[edges.ends[of_edge, 0]]
     rows[:, 3:6] = places[edges.ends[of_edge, 1]] - rows[:, :3]
+    rows[:, 6:9] = bisectors_of(left, right, into, across)
     rows[:, 9:12], rows[:, 12:15] = left, right
     rows[:, 15:18], rows[:, 20:23] = into, across
     rows[:, KIND] = EDGE
-    return rows, bisectors_of(left, right, into, across), of_edge
+    return rows, of_edge
 
 
 def bisectors_of(
@@ -188,19 +206,25 @@ def bisectors_of(
 
 
 def vertex_lists(
-    count: int, edges: WeldedEdges, faces: np.ndarray, normals: np.ndarray, flat: np.ndarray
+    count: int,
+    edges: WeldedEdges,
+    sides: tuple[np.ndarray, np.ndarray],
+    bevels: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What meets at each vertex: (starts, directions of edges, starts, normals of faces).
 
-    The planes that close the borders of open sheets are among the faces.
+    sides: corners (F,3) and normals (F,3) of faces; bevels: ends (K,2) and normals (K,3) of the
+    planes that close acute edges. They and those that close the borders of open sheets are among
+    the faces.
     """
     spot = np.concatenate([edges.ends[:, 0], edges.ends[:, 1]])
     ways = np.concatenate([edges.along, -edges.along])
     border = np.diff(edges.first) == 1
     rims = edges.into[edges.first[:-1][border]]
-    owner = np.concatenate([faces[~flat].ravel(), edges.ends[border].T.ravel()])
-    planes = np.concatenate([np.repeat(normals[~flat], 3, axis=0), rims, rims])
-    return *grouped(count, spot, ways), *grouped(count, owner, planes)
+    owner = [sides[0].ravel(), edges.ends[border].T.ravel(), bevels[0].T.ravel()]
+    planes = [np.repeat(sides[1], 3, axis=0), rims, rims, bevels[1], bevels[1]]
+    whole = np.concatenate(owner), np.concatenate(planes)
+    return *grouped(count, spot, ways), *grouped(count, *whole)
 
 
 def grouped(count: int, owner: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -88,20 +88,37 @@ def fill_corners(text, base, corners, ways, directions, owns, normals):  # type:
 
 
 @nb.njit(cache=True)
+def _stands_over(row, bisector, turn, n):  # type: ignore[no-untyped-def]
+    """Whether the plane with normal turn * n is over those of an edge somewhere between them.
+
+    Where they are lowest, that is on the bisector, or either side of a bevel where a face meets it.
+    """
+    bevelled = row[6] != 0.0 or row[7] != 0.0 or row[8] != 0.0
+    for side in range(2):
+        most = over = 0.0
+        for x in range(3):
+            way = bisector[x] + (row[9 + 3 * side + x] if bevelled else 0.0)
+            most += way * row[9 + 3 * side + x]
+            over += turn * way * n[x]
+        if over > most + ABOVE:
+            return True
+    return False
+
+
+@nb.njit(cache=True)
 def _cuts(row, bisector, sign, first, last, normals, found):  # type: ignore[no-untyped-def]
     """Normals that cut an edge's mitre off at one end, written to found; how many.
 
     sign: 1 at the start of the edge and -1 at its end.
     """
     count = 0
-    height = bisector[0] * row[9] + bisector[1] * row[10] + bisector[2] * row[11]
     long = math.sqrt(row[3] * row[3] + row[4] * row[4] + row[5] * row[5])
     for k in range(first, last):
         n = normals[k]
         along = sign * (n[0] * row[3] + n[1] * row[4] + n[2] * row[5]) / long
         turn = 1.0 if along < 0.0 else -1.0
-        over = turn * (n[0] * bisector[0] + n[1] * bisector[1] + n[2] * bisector[2])
-        if abs(along) > ABOVE and over > height + ABOVE and _is_new(normals, first, k):
+        new = abs(along) > ABOVE and _is_new(normals, first, k)
+        if new and _stands_over(row, bisector, turn, n):
             for x in range(3):
                 found[count, x] = turn * n[x]
             count += 1

@@ -2,11 +2,11 @@
 
 A feature is a row of the table that holds the triangles (solid/brick_kernels.py), told apart by a
 negative number where these have a squared length: [0:3] a point, [3:6] the edge from it (zero for a
-corner), [9:12] and [12:15] the outward normals on either side, [15:18] and [20:23] directions into
-the faces there, [18] the kind, [19] how much farther than the offset a mitre may reach, [23] the
-row where its page begins or -1, [24:30] a box. The page of an edge has the normals of other faces
-that cut it off at its start and at its end; that of a corner its edges' directions, then normals;
-both after their two numbers.
+corner), [6:9] the normal of its bevel (zero for none), [9:12] and [12:15] the outward normals on
+either side, [15:18] and [20:23] directions into the faces there, [18] the kind, [19] how much
+farther than the offset a corner may reach, [23] the row where its page begins or -1, [24:30] a box.
+The page of an edge has the normals of other planes that cut it off at its start and at its end;
+that of a corner its edges' directions, then normals; both after their two numbers.
 """
 
 import math
@@ -73,8 +73,11 @@ def on_edge(records, t, x, y, z):  # type: ignore[no-untyped-def]
     over = s - at
     one = p[0] * r[9] + p[1] * r[10] + p[2] * r[11]
     two = p[0] * r[12] + p[1] * r[13] + p[2] * r[14]
-    best = max(one, two)
+    bevel = p[0] * r[6] + p[1] * r[7] + p[2] * r[8]
+    best = max(bevel, max(one, two))
     side = 9 if one >= two else 12
+    if bevel >= best:
+        side = 6
     gx, gy, gz = r[side], r[side + 1], r[side + 2]
     if r[PAGE] >= 0.0:
         g = np.array((gx, gy, gz))

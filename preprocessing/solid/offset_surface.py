@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from preprocessing.distance.mitre import mitre_features
+from preprocessing.distance.mitre import beyond_offset, mitre_features
 from preprocessing.distance.queries import unsigned_distance
 from preprocessing.half_edges import widened
 from preprocessing.mesh import Mesh
@@ -69,7 +69,8 @@ def cover_of(mesh: Mesh, settings: WatertightSettings, margin: float) -> Triangl
     """The bricks within `margin` of a mesh, by the distance that the settings ask for."""
     features = None
     if settings.corners == "sharp":
-        features = mitre_features(mesh, settings.eps, settings.mitre)
+        beyond = beyond_offset(settings.eps, settings.mitre)
+        features = mitre_features(mesh, settings.mitre, beyond)
     return triangle_bricks(mesh, settings.resolution, margin, features)
 
 

@@ -20,9 +20,16 @@ EPS = 2 / RESOLUTION
 CUT = EPS + spacing(RESOLUTION)
 
 
+def beyond(mitre: float) -> float:
+    """As of a grid that no corner leaves."""
+    return (np.hypot(mitre, 1) - 1) * EPS
+
+
 def mitred(mesh: Mesh, points: np.ndarray, mitre: float) -> np.ndarray:
     """Distance (P,) as the watertight engine measures it, cut at eps and one cell."""
-    cover = triangle_bricks(mesh, RESOLUTION, REACH * CUT, mitre_features(mesh, EPS, mitre))
+    cover = triangle_bricks(
+        mesh, RESOLUTION, REACH * CUT, mitre_features(mesh, mitre, beyond(mitre))
+    )
     return np.minimum(gradients(cover.near(EPS), points)[0], CUT)
 
 
@@ -93,7 +100,7 @@ def test_it_is_that_of_the_plain_twin_and_continuous(name: str, mitre: float) ->
     mesh = posed(SHAPES[name], seed=len(name))
     points = near_edges(mesh, 2000)
     found = mitred(mesh, points, mitre)
-    plain = plain_mitred(points, mesh.triangles, EPS, mitre)
+    plain = plain_mitred(points, mesh.triangles, mitre, beyond(mitre))
     assert np.abs(found - np.minimum(plain, CUT)).max() < 1e-14
     # Nor does it jump: pairs from a ten-millionth to half an eps apart.
     draw = np.random.default_rng(1)
@@ -130,19 +137,20 @@ def test_an_open_sheet_has_flat_rims() -> None:
     assert np.abs(mitred(mesh, points, 9.0) - np.minimum(height, CUT)).max() < 1e-15
 
 
-@pytest.mark.parametrize("mitre", [1.5, 2.0, 4.0])
-def test_no_mitre_is_longer_than_allowed(mitre: float) -> None:
-    """Between the Euclidean distance less (mitre - 1) eps and the Euclidean one, and near both."""
+@pytest.mark.parametrize("mitre", [1.2, 1.5, 2.0, 4.0])
+def test_a_mitre_that_would_be_longer_than_allowed_is_bevelled(mitre: float) -> None:
+    """How far the offset reaches is known: its edges end square."""
     mesh = posed(SHAPES["wedge40"])
-    points = near_edges(mesh, 20_000)
-    cover = triangle_bricks(mesh, RESOLUTION, REACH * mitre * CUT)
+    points = near_edges(mesh, 40_000)
+    cover = triangle_bricks(mesh, RESOLUTION, REACH * 4 * CUT)
     euclidean = gradients(cover.near(EPS), points)[0]
     found = mitred(mesh, points, mitre)
     assert (found <= np.minimum(euclidean, CUT)).all()
+    mitres = 1 / np.sin(np.radians([20, 35, 45]))
+    bevels = 1 / np.cos(np.radians([35, 27.5, 22.5]))
+    edge = np.where(mitres <= mitre, mitres, bevels).max()
     reach = euclidean[found < EPS].max() / EPS
-    tip = 1 / np.sin(np.radians(20))
-    assert reach <= mitre + 1e-9
-    assert mitre > tip or euclidean.max() < mitre * EPS or reach > 0.97 * mitre
+    assert 0.88 * edge < reach <= np.hypot(edge, 1) + 1e-9
 
 
 def test_a_face_without_an_area_leaves_what_it_touches_round() -> None:
@@ -153,8 +161,8 @@ def test_a_face_without_an_area_leaves_what_it_touches_round() -> None:
         np.concatenate([plain.vertices, [0.3 * a + 0.7 * b]]),
         np.concatenate([plain.faces, [[*plain.faces[0, :2], len(plain.vertices)]]]),
     )
-    _, count = mitre_features(plain, EPS, 2.0)
-    _, fewer = mitre_features(more, EPS, 2.0)
+    _, count = mitre_features(plain, 2.0, EPS)
+    _, fewer = mitre_features(more, 2.0, EPS)
     assert 12 + 8 == count > fewer > 12
 
 
@@ -164,5 +172,5 @@ def test_repeated_faces_and_split_vertices_change_nothing() -> None:
         mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(mesh.faces.size).reshape(-1, 3)
     )
     twice = Mesh(mesh.vertices, np.concatenate([mesh.faces, mesh.faces[::2, ::-1]]))
-    counts = {mitre_features(one, EPS, 2.0)[1] for one in (mesh, apart, twice)}
+    counts = {mitre_features(one, 2.0, EPS)[1] for one in (mesh, apart, twice)}
     assert len(counts) == 1

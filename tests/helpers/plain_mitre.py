@@ -9,25 +9,31 @@ from scipy.optimize import linprog
 FLAT = np.radians(1.0)
 
 
-def plain_mitred(points: np.ndarray, triangles: np.ndarray, eps: float, mitre: float) -> np.ndarray:
+def plain_mitred(
+    points: np.ndarray, triangles: np.ndarray, mitre: float, beyond: float
+) -> np.ndarray:
     """The mitred distance (P,) of points (P,3) to triangles (F,3,3) that have areas."""
     best = plain_distance(points, triangles)
     edges, planes = neighbourhood(triangles)
     ways = defaultdict(list)
-    for a, b in edges:
+    opened = []
+    for (a, b), faces in edges.items():
         ways[a].append(unit(np.subtract(b, a)))
         ways[b].append(unit(np.subtract(a, b)))
-    for (a, b), faces in edges.items():
         for n, m, w, x in wedges(np.subtract(b, a), faces):
-            best = np.minimum(
-                best, edge_distance(points, (a, b), (n, m, w, x), planes, (mitre - 1) * eps)
-            )
+            middle = unit(n + m - w - x)
+            sides = [n, m] if middle @ n >= 0.999 / mitre else [n, m, middle]
+            opened.append(((a, b), sides, (w, x), middle))
+            for end in (a, b):
+                planes[end] += sides[2:]
+    for ends, sides, into, middle in opened:
+        best = np.minimum(best, edge_distance(points, ends, (sides, into, middle), planes, beyond))
     for a, away in ways.items():
         if is_convex(np.array(away)):
             d = points - a
             nearest = (d @ np.array(away).T <= 0).all(axis=1)
             height = np.abs(d @ np.array(planes[a]).T).max(axis=1)
-            height = np.maximum(height, np.linalg.norm(d, axis=1) - (mitre - 1) * eps)
+            height = np.maximum(height, np.linalg.norm(d, axis=1) - beyond)
             best = np.minimum(best, np.where(nearest, height, np.inf))
     return best
 
@@ -83,24 +89,27 @@ def edge_distance(
     points: np.ndarray, ends: tuple, wedge: tuple, planes: dict, beyond: float
 ) -> np.ndarray:
     """Mitred distance to one edge, infinite outside its wedge."""
-    n, m, w, x = wedge
+    sides, into, middle = wedge
     a, b = (np.array(end) for end in ends)
     long, u = np.linalg.norm(b - a), unit(b - a)
     s = (points - a) @ u
     at = np.clip(s, 0, long)
     d = points - a - s[:, None] * u
-    high = np.maximum(d @ n, d @ m)
+    high = (d @ np.array(sides).T).max(axis=1)
     best = high
-    middle = unit(n + m - w - x)
+    # The highest plane is lowest in these directions.
+    low = [middle] if len(sides) == 2 else [middle + n for n in sides[:2]]
     for end, way, left in ((ends[0], at, long - at), (ends[1], long - at, at)):
         inward = u if end == ends[0] else -u
         for normal in planes[end]:
             p = -normal if normal @ inward > 0 else normal
-            if abs(p @ inward) > 1e-9 and p @ middle > n @ middle + 1e-9:
+            if abs(p @ inward) > 1e-9 and any(
+                p @ x > sides[k] @ x + 1e-9 for k, x in enumerate(low)
+            ):
                 best = np.maximum(best, np.minimum(d @ p + way * (p @ inward), high + left))
     best = best + np.abs(s - at)
     away = np.linalg.norm(points - a - at[:, None] * u, axis=1)
-    inside = (d @ w <= 0) & (d @ x <= 0)
+    inside = (d @ into[0] <= 0) & (d @ into[1] <= 0)
     return np.where(inside, np.maximum(best, away - beyond), np.inf)
 
 

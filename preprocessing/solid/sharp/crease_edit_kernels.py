@@ -49,6 +49,23 @@ def _moved(near, mesh, w, new, close, strict, ring):  # type: ignore[no-untyped-
 
 
 @nb.njit(cache=True)
+def merge(near, mesh, h, strict, fair, rings):  # type: ignore[no-untyped-def]
+    """Collapse an edge into its end if that is on all sheets of its start; whether it was done.
+
+    strict, fair: as of fits. rings (2,MOST_SPOKES) is scratch.
+    """
+    faces, mates, leaving = mesh[3], mesh[4], mesh[5]
+    a, b = start(faces, h), start(faces, mates[h])
+    if not has_all(mesh, a, b, ON_SHEET * near[4]):
+        return False
+    total, _ = may_collapse(faces, mates, h, rings[0], rings[1])
+    if total == 0 or not fits(mesh, a, b, rings[0], total, strict, fair):
+        return False
+    collapse(faces, mates, leaving, h, rings[0], total)
+    return True
+
+
+@nb.njit(cache=True)
 def swap(mesh, h):  # type: ignore[no-untyped-def]
     """Flip an edge if both of its new faces lie on one sheet; whether it was done."""
     faces, mates, leaving = mesh[3], mesh[4], mesh[5]
@@ -93,17 +110,10 @@ def _tips_merge(near, mesh, h, close):  # type: ignore[no-untyped-def]
         return False
     flip(faces, mates, leaving, h)
     own = np.int64(edge_between(faces, mates, leaving, c, d))
-    for turn in range(2):
-        one, two = (c, d) if turn == 0 else (d, c)
-        side = own if turn == 0 else np.int64(mates[own])
-        ring, _more = may_collapse(faces, mates, side, rings[0], rings[1])
-        if (
-            ring > 0
-            and has_all(mesh, one, two, ON_SHEET * near[4])
-            and fits(mesh, one, two, rings[0], ring, False, False)
-        ):
-            collapse(faces, mates, leaving, side, rings[0], ring)
-            return True
+    if merge(near, mesh, own, False, False, rings):
+        return True
+    if merge(near, mesh, np.int64(mates[own]), False, False, rings):
+        return True
     for _turn in range(3):
         flip(faces, mates, leaving, 3 * (h // 3) + 1)
     return False
@@ -119,18 +129,14 @@ def _gave_way(near, mesh, h, close):  # type: ignore[no-untyped-def]
         return False
     if _tips_merge(near, mesh, h, close):
         return True
-    count, faces, mates, leaving = mesh[2], mesh[3], mesh[4], mesh[5]
+    count, faces, mates = mesh[2], mesh[3], mesh[4]
     rings = np.empty((2, MOST_SPOKES), np.int64)
     g = mates[h]
     for turn in range(4):
         own = h if turn < 2 else g
         own = after(own) if turn % 2 == 0 else np.int64(mates[before(own)])
         a, tip = start(faces, own), start(faces, mates[own])
-        if count[tip] <= count[a] or not has_all(mesh, a, tip, ON_SHEET * near[4]):
-            continue
-        ring, _ = may_collapse(faces, mates, own, rings[0], rings[1])
-        if ring > 0 and fits(mesh, a, tip, rings[0], ring, False, False):
-            collapse(faces, mates, leaving, own, rings[0], ring)
+        if count[tip] > count[a] and merge(near, mesh, own, False, False, rings):
             return True
     return False
 

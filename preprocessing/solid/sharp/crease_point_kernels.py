@@ -16,8 +16,8 @@ from preprocessing.solid.remesh.near_kernels import offset_at
 from preprocessing.solid.sharp.sheet_kernels import PLANES, SAME, aside, dot, height, share_sheet
 
 BENT = 0.03  # share of eps that the middle of an edge on a curved sheet may be off
-LEVEL = 0.005  # share of eps that a point of a crease, or the middle of an edge, may be off
-SURE = 1e-4  # and a point of a crease that need not be sought further
+LEVEL = 0.005  # share of eps that a point of a crease may be off
+SURE = 1e-4  # and one that need not be sought further, or the middle of a crease's edge
 CLOSE = 0.3  # cells within which a vertex goes to the crease, or a crease point to the corner
 FAR = 2.5  # cells from its edge or face that a new point may lie
 
@@ -201,8 +201,7 @@ def between(near, mesh, a, b, close, x, normals):  # type: ignore[no-untyped-def
 def apart_edges(near, mesh, held):  # type: ignore[no-untyped-def]
     """True (3F,) for one half-edge of each edge whose ends, not in held (V,), share no sheet.
 
-    Or share one but have another between them, as on creases; where the middle is not off, all is
-    well.
+    Or share one but have another between them, as on creases, where the middle is off.
     """
     v, _, count, faces, mates, _ = mesh
     found = np.zeros(3 * faces.shape[0], np.bool_)
@@ -212,8 +211,10 @@ def apart_edges(near, mesh, held):  # type: ignore[no-untyped-def]
         a, b = start(faces, h), start(faces, mates[h])
         if held[a] or held[b] or count[a] == 0 or count[b] == 0:
             continue
-        if (count[a] > 1 and count[b] > 1) or not share_sheet(mesh, a, b, 0.02 * near[4]):
-            found[h] = off(near, 0.5 * (v[a] + v[b])) > LEVEL
+        # An end may be on a crease by chance and know one sheet of it: the middle is not off then.
+        found[h] = not share_sheet(mesh, a, b, 0.02 * near[4])
+        if count[a] > 1 and count[b] > 1 and not found[h]:
+            found[h] = off(near, 0.5 * (v[a] + v[b])) > SURE
     return found
 
 
