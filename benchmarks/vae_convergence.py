@@ -3,7 +3,8 @@
 Each --try is one run of `dora-vae train` settings over the preset; the row names the settings, the
 steps made, processor seconds (a fair clock on a shared machine), and per token count the mean IoU
 on the samples' space points. --meshes (watertight, by sample id) adds F(0.02) of the read surface.
---curve N: the mean IoU of every checkpoint too, at the middle count, one each N steps.
+--curve N: the mean IoU of every checkpoint too, at the middle count, one each N steps, and from
+which of them on it is 0.9. --until N: stop there; the schedules end where they would have.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from vae.run_folder import saved_steps
 from vae.train import train
 from vae.train_log import read_log
 
+GOOD = 0.9  # the IoU whose first step --curve tells
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,6 +43,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="score this finished run instead of training")
     parser.add_argument("--resolution", type=int, default=128)
     parser.add_argument("--curve", type=int, default=0)
+    parser.add_argument("--until", type=int)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     counts = [int(t) for t in options.tokens.split(",")]
@@ -54,7 +58,8 @@ def main() -> None:
         if options.curve:
             kept = [f"save_every={options.curve}", "keep_last=100000"]
             config = override(config, kept)
-        train(config, options.data, run, quiet=True, device=options.device)
+        until, device = options.until, options.device
+        train(config, options.data, run, quiet=True, until=until, device=device)
         spent = time.process_time() - started
         print(f"{settings or options.preset}: {spent:.0f} processor seconds")
         show(run, options, counts)
@@ -84,13 +89,18 @@ def show(run: Path, options: argparse.Namespace, counts: list[int]) -> None:
 
 
 def show_curve(model: DoraVAE, run: Path, data: Path, tokens: int) -> None:
-    """One line per checkpoint, of its averaged weights: steps and the mean IoU."""
+    """One line per checkpoint, of its averaged weights: steps and the mean IoU; then the first that
+    is GOOD."""
     shapes = [read_sample(path) for path in find_samples(data).values()]
     final = {k: v.clone() for k, v in model.state_dict().items()}
+    means: dict[str, float] = {}
     for saved in saved_steps(run):
         model.load_state_dict(read_tensors(saved / "ema.safetensors"))
         found = [space_iou(model, shape, TokenSource(shape), tokens) for shape in shapes]
-        print(f"  {saved.name}: {tokens} tokens, mean IoU {np.mean(found):.3f}", flush=True)
+        means[saved.name] = float(np.mean(found))
+        print(f"  {saved.name}: {tokens} tokens, mean IoU {means[saved.name]:.3f}", flush=True)
+    first = next((name for name, mean in means.items() if mean >= GOOD), "none of these")
+    print(f"  IoU {GOOD} from {first} on")
     model.load_state_dict(final)
 
 

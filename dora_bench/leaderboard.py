@@ -14,7 +14,7 @@ import pandas as pd
 
 from dora_bench.board.gallery import gallery, item_facts, item_values, rounded
 from dora_bench.board.parts import Parts, embedded
-from dora_bench.metrics import METRICS
+from dora_bench.metrics import METRICS, SCORED
 from dora_bench.page_meshes import DISTANCE_RANGE
 from dora_bench.report import Result, load_results
 from dora_bench.tables import (
@@ -82,6 +82,7 @@ def page(
         ],
         "costs": list(COSTS),
         "ranking": list(RANKING),
+        "scored": list(SCORED),
         "distanceRange": list(DISTANCE_RANGE),
     }
     text = (ASSETS / "page.html").read_text(encoding="utf-8")

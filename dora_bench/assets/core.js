@@ -2,6 +2,7 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const METRICS = new Map(DATA.metrics.map((metric) => [metric.id, metric]));
+const isScored = (score) => DATA.scored.includes(score.status); // its own values count, not the worst ones
 const MEAN = 0, MEDIAN = 1, LOW = 2, HIGH = 3, WORST_MEAN = 4, WORST_LOW = 5, WORST_HIGH = 6;
 const COSTS = {
   latent_floats: { label: "Latent floats", unit: "count", formula: "numbers in the latent, mean per shape" },

@@ -66,7 +66,7 @@ function orderValue(shape, rows, metricIndex) {
     if (gallery.model && gallery.compare.startsWith("t") && row.model !== gallery.model) continue;
     const score = shape.scores[`${row.model}@${row.tokens}`];
     if (!score) continue;
-    const raw = score.status === "ok" ? score.values[metricIndex] : DATA.metrics[metricIndex].worst;
+    const raw = isScored(score) ? score.values[metricIndex] : DATA.metrics[metricIndex].worst;
     if (raw === null) continue;
     const bad = direction === "higher" ? -raw : raw;
     if (worst === null || bad > worst) worst = bad;
@@ -164,9 +164,10 @@ function makeTile(one, label, model, mesh, score, metricIndex, best) {
       score?.reason ? make("span", {}, score.reason) : ""));
   }
   const caption = make("div", { class: "caption" }, make("span", { title: label }, model ? swatch(model) : "", model ? " " : "", label));
-  if (score && score.status === "ok") {
+  if (score && isScored(score)) {
     const id = DATA.metrics[metricIndex].id, value = show(id, score.values[metricIndex]);
-    caption.append(make("span", { class: value === best ? "number best" : "number", title: METRICS.get(id).label }, value));
+    caption.append(make("span", { class: value === best ? "number best" : "number", title: METRICS.get(id).label }, value),
+      score.status === "ok" ? "" : make("span", { title: score.reason }, ` (${score.status})`));
   }
   return make("div", { class: "tile" }, stage, caption);
 }

@@ -5,12 +5,15 @@ function drawHeader() {
   const [first] = groups, heldOut = first.id === "split:held-out"; // where there is one, it is what counts
   const all = rows.filter((row) => row.groups[first.id]).map((row) => ({ ...row.groups[first.id], model: row.model, tokens: row.tokens }));
   const entries = all.length, shapes = Math.max(...all.map((row) => row.total));
-  const failed = all.reduce((sum, row) => sum + row.total - row.ok, 0);
+  const astray = all.reduce((sum, row) => sum + (row.failures.misplaced ?? 0), 0); // scored all the same
+  const failed = all.reduce((sum, row) => sum + row.total - row.ok, 0) - astray;
+  const told = [failed ? `${failed.toLocaleString("en-US")} of ${all.reduce((sum, row) => sum + row.total, 0).toLocaleString("en-US")} reconstructions failed and count as the worst` : "none failed",
+    ...(astray ? [`${astray.toLocaleString("en-US")} seem misplaced and are scored as they lie`] : [])];
   const kinds = new Set(models.filter((model) => model.kind !== "baseline").map((model) => model.label));
   const winner = all.filter((row) => kinds.has(row.model)).sort((a, b) => a.rank - b.rank)[0] ?? all.sort((a, b) => a.rank - b.rank)[0];
   const [metric] = DATA.ranking;
   byId("lead").replaceChildren(`${models.length} ${models.length === 1 ? "model" : "models"} in ${entries} settings, each on ${shapes} ${heldOut ? "held-out shapes" : "shapes"}`,
-    failed ? `; ${failed.toLocaleString("en-US")} of ${all.reduce((sum, row) => sum + row.total, 0).toLocaleString("en-US")} reconstructions failed and count as the worst. ` : "; none failed. ",
+    `; ${told.join(", ")}. `,
     kinds.size ? `Best trained model${heldOut ? " on shapes it never saw" : ""}: ` : "Best: ", make("b", {}, winner.tokens > 0 ? `${winner.model} at ${showTokens(winner.tokens)} tokens` : winner.model),
     ` with ${labelParts(metric)[0].replace("Surface", "surface")} of `, make("b", {}, `${show(metric, winner.metrics[metric]?.[WORST_MEAN])}\u00a0${labelParts(metric)[1]}`), ".");
   const settings = models[0].settings, same = (field) => models.every((model) => model.settings[field] === settings[field]);

@@ -140,7 +140,7 @@ function doneCell(row) {
   const text = `${row.ok}/${row.total}`;
   if (row.ok === row.total) return make("td", { class: "same wide" }, text);
   const why = Object.entries(row.failures).map(([status, count]) => `${count} ${status}`).join(", ");
-  return explain(make("td", { class: "fail wide", tabindex: 0 }, text), () => [make("b", {}, `${row.total - row.ok} of ${row.total} gave no mesh`), make("small", {}, why)]);
+  return explain(make("td", { class: "fail wide", tabindex: 0 }, text), () => [make("b", {}, `${row.total - row.ok} of ${row.total} are not ok`), make("small", {}, why)]);
 }
 
 /** Ends of the whiskers and the best printed value of a column. */
