@@ -9,8 +9,10 @@ hands back what it could not start in time, so no batch can hold up the end of a
 import itertools
 import logging
 import os
+import pickle
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -38,7 +40,38 @@ LOOK_SECONDS = 2.0  # between two looks whether machines have joined
 OBJECT_STORE_BYTES = 100 * 2**20  # rows of a ledger are all that travels
 
 
-class Slot:
+def actor_class(gpus: float) -> Any:
+    """The actor: a `Slot` behind a class of no module, which Ray takes to its workers as it is.
+
+    Ray puts the driver's working directory before all else that a worker imports. A folder of the
+    user's own that is named like a package of ours would be taken for it, so that directory is
+    taken out again before anything of ours is imported, unless the driver imports from it too.
+    """
+    here = os.path.abspath(os.curdir)
+    banned = here if here not in map(os.path.abspath, sys.path) else None
+
+    class Slot:
+        def __init__(self, job: bytes, slots: int | None, gpus: float) -> None:
+            import pickle
+            import sys
+
+            sys.path[:] = [path for path in sys.path if path != banned]
+            from preprocessing.running.runner_ray import Seat
+
+            self.seat = Seat(pickle.loads(job), slots, gpus)
+
+        def ready(self) -> None:
+            self.seat.ready()
+
+        def work(self, batch: list[Any]) -> tuple[float, list[Any]]:
+            return self.seat.work(batch)
+
+    Slot.__module__ = "__main__"  # of no module
+    options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
+    return ray.remote(scheduling_strategy="SPREAD", **options)(Slot)
+
+
+class Seat:
     """One worker slot: a supervisor and its child, on whatever machine Ray put it."""
 
     def __init__(self, job: Job, slots: int | None, gpus: float) -> None:
@@ -77,9 +110,7 @@ def run_ray(
     growing, looked = not slots, time.monotonic()
     fitting = room(ray.cluster_resources(), gpus)
     slots = min(slots, fitting) if slots else fitting
-    actor_class = ray.remote(
-        num_cpus=1, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD"
-    )(Slot)
+    actors = actor_class(gpus)
     idle: list[Any] = []
     starting: dict[Any, Any] = {}  # reference -> actor; on a busy cluster some never start
     running: dict[Any, tuple[Any, list[Item]]] = {}  # reference -> actor, batch
@@ -90,7 +121,7 @@ def run_ray(
     size = 1
 
     def add_actor() -> None:
-        actor: Any = actor_class.remote(job, None if growing else slots, gpus)
+        actor: Any = actors.remote(pickle.dumps(job), None if growing else slots, gpus)
         starting[actor.ready.remote()] = actor
 
     def next_batch() -> list[Item]:
