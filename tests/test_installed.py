@@ -44,6 +44,15 @@ def test_commands_and_their_children_import_the_installed_packages(hostile: Path
     call(hostile, BIN / "dora-vae", "--help")
 
 
+def test_rays_workers_do_too(hostile: Path) -> None:
+    code = (
+        "from preprocessing.running.runner import Item, run\n"
+        "(done,) = run('math:sqrt', [Item('a', 4.0)], executor='ray', workers=1)\n"
+        "assert done.value == 2.0, done"
+    )
+    call(hostile, sys.executable, "-P", "-c", code)
+
+
 @pytest.mark.slow
 def test_ray_and_accelerate_do_too(hostile: Path) -> None:
     few = ("--points", 2048, "--near", 4096, "--space", 1024)

@@ -67,8 +67,7 @@ def actor_class(gpus: float) -> Any:
             return self.seat.work(batch)
 
     Slot.__module__ = "__main__"  # of no module
-    options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
-    return ray.remote(scheduling_strategy="SPREAD", **options)(Slot)
+    return ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, scheduling_strategy="SPREAD")(Slot)
 
 
 class Seat:
