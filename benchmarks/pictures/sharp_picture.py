@@ -18,7 +18,7 @@ from preprocessing.points.edges import salient_edges
 from preprocessing.shapes import gear
 from preprocessing.solid.watertight import make_watertight
 
-EPS = 2 / 80
+EPS = 2 / 84
 INK = (0.75, 0.15, 0.1)
 
 
