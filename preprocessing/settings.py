@@ -157,7 +157,7 @@ class WatertightSettings:
         if self.mitre * self.eps >= BORDER:
             raise SettingsError(
                 "mitre",
-                f"{self.mitre:g}: edges so far out would leave the grid; at most "
+                f"{self.mitre:g}: edges so far out would leave the grid; less than "
                 f"{BORDER / self.eps:.3g} with eps {self.eps:g}",
             )
 

@@ -5,6 +5,7 @@ first child, on another machine of a cluster after compiling them there.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,29 +30,53 @@ class Prepare:
 
 
 def warm_kernels(plan: Plan, quiet: bool) -> None:
-    """Compile the kernels of the plan's stages in a child, unless they are kept from before."""
+    """Compile the kernels of the plan's stages in children, unless they are kept from before."""
     if not kernels_are_cold(*first_kernels(plan)):
         return
     if not quiet:
         print(announcement(), file=sys.stderr, flush=True)
-    for outcome in run(warm, [Item("kernels", plan)], executor="inline", preload=HEAVY):
+    parts = [Item(part.__name__, (part, plan)) for part in PARTS]
+    for outcome in run(warm_part, parts, executor="inline", preload=HEAVY):
         if outcome.status != "ok":
             raise RuntimeError(f"the kernels cannot be compiled: {outcome.reason} {outcome.detail}")
 
 
-def warm(plan: Plan) -> None:
-    """Run both stages on a tetrahedron, so that the kernels are compiled and kept on disk."""
-    import numpy as np
-
-    from preprocessing.mesh import Mesh
-    from preprocessing.points.sampling import Supervision, sample_shape
+def warm_solid(plan: Plan) -> None:
+    """Make a solid of a box, so that its kernels are compiled and kept on disk."""
+    from preprocessing.shapes import box
     from preprocessing.solid.watertight import make_watertight
 
-    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    mesh = Mesh(corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
-    solid = make_watertight(mesh, eps=2 / 64, resolution=64).mesh
+    if plan.watertight is not None:
+        make_watertight(box().mesh, eps=2 / 64, resolution=64)
+
+
+def warm_rest(plan: Plan) -> None:
+    """The same for what a solid needs last, its audit, and for sampling."""
+    from preprocessing.points.sampling import Supervision, sample_shape
+    from preprocessing.shapes import cylinder
+    from preprocessing.solid.audit import contacts, topology
+
+    mesh = cylinder().mesh  # it has salient edges, and faces for a tree of several levels
+    if plan.watertight is not None:
+        contacts(mesh, topology(mesh).watertight)
     if plan.samples is not None:
-        sample_shape(solid, points=64, supervision=Supervision(dense=100, space=100))
+        sample_shape(mesh, points=64, supervision=Supervision(dense=100, space=100))
+
+
+# They take about the same time, so two cores compile in little more than half of it.
+PARTS = (warm_rest, warm_solid)
+
+
+def warm_part(given: tuple[Callable[[Plan], None], Plan]) -> None:
+    """One part, as the runner calls it."""
+    part, plan = given
+    part(plan)
+
+
+def warm(plan: Plan) -> None:
+    """Load all kernels of the plan's stages, compiled where that is missing."""
+    for part in PARTS:
+        part(plan)
 
 
 def first_kernels(plan: Plan) -> list[str]:
