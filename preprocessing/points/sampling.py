@@ -104,7 +104,8 @@ def sample_shape(
         return shuffled("space", draw.uniform(-HALF_WIDTH, HALF_WIDTH, (supervision.space, 3)))
 
     if get_num_threads() > 1:
-        # The parts know nothing of each other, and their kernels release the interpreter lock.
+        # The parts know nothing of each other, and their kernels release the interpreter lock. Only
+        # the distance has parallel ones: in the runner's children one can run at a time.
         with ThreadPoolExecutor(2) as beside:
             parts = beside.submit(salient), beside.submit(uniform)
             distance, far = SignedDistance(mesh), space()

@@ -6,9 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from numba.core.registry import CPUDispatcher
 
+from preprocessing import half_edge_kernels
+from preprocessing.distance import morton_kernels
 from preprocessing.distance.queries import signed_distance, unsigned_distance
 from preprocessing.mesh import Mesh, MeshError, normalise
+from preprocessing.points import edge_kernels, fps_kernels
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.fps import farthest_points
 from preprocessing.points.samples import ARRAYS, ORDERS, Sample, SampleError
@@ -289,3 +293,11 @@ def test_nothing_but_folds_is_an_error_not_a_made_up_normal():
 def test_senseless_options_are_refused(options):
     with pytest.raises(ValueError, match="must be"):
         sampled(box().mesh, **options)
+
+
+def test_what_is_drawn_beside_the_distance_uses_no_parallel_kernel() -> None:
+    """Two parallel kernels at a time end a child of the runner."""
+    for module in (edge_kernels, fps_kernels, half_edge_kernels, morton_kernels):
+        kernels = [one for one in vars(module).values() if isinstance(one, CPUDispatcher)]
+        assert kernels
+        assert not any(one.targetoptions.get("parallel") for one in kernels)
