@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench docs wheel lock clean
+.PHONY: help setup demo taste test test-slow lint format bench docs wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ setup: $(READY)  ## create .venv with the pinned dependencies
 
 demo: $(READY)  ## raw meshes in, a scored leaderboard out, in about five minutes (writes demo/)
 	$(BIN)/python -m benchmarks.demo
+
+taste: $(READY)  ## after the demo: train a model on its shapes for a minute (writes demo/taste)
+	$(BIN)/dora-vae train --preset tiny --data demo/prep/samples --out demo/taste --set minutes=1 --set eps=2/128
 
 test: $(READY)  ## the whole quick test suite
 	$(BIN)/python -m pytest -m "not slow"
