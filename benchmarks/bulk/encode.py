@@ -1,8 +1,9 @@
 """Bulk encoding against a loop over `encode_shape`: seconds, processor seconds, the same bytes.
 
-The loop is what a user would write: one process, torch's own number of threads, the weights hashed
-a shape. Bulk encoding counts from its start to its last file, start of the workers, ledger and
-statistics included. Shapes are samples below DATA, taken again under other names up to --count.
+The loop is what a user would write: one process, the weights hashed a shape; with torch's own
+number of threads, and with one, as each worker has, which gives the bytes that are compared. Bulk
+encoding counts from its start to its last file, start of the workers, ledger and statistics
+included. Shapes are samples below DATA, taken again under other names up to --count.
 
     python -m benchmarks.bulk.encode DATA [--count 200] [--tokens 256] [--workers 2]
 """
@@ -15,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from preprocessing.points.samples import read_sample, sample_files
 from preprocessing.settings import Limits
 from vae.bulk.many import encode_many, model_source
@@ -26,8 +29,10 @@ from vae.model import DoraVAE
 WANTED = 1.8
 
 
-def loop(model: str, data: Path, tokens: int, out: Path) -> None:
+def loop(model: str, data: Path, tokens: int, out: Path, one_thread: bool) -> None:
     """The loop."""
+    if one_thread:
+        torch.set_num_threads(1)
     net = DoraVAE.from_pretrained(model)
     for name, path in sample_files(data).items():
         latents = encode_shape(net, read_sample(path), tokens)
@@ -61,11 +66,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=("loop", "bulk"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("loop", "one-thread", "bulk"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.only == "loop":
-        loop(given.model, given.data, given.tokens, given.out)
+    if given.only in ("loop", "one-thread"):
+        loop(given.model, given.data, given.tokens, given.out, given.only == "one-thread")
         return
     if given.only == "bulk":
         bulk(given.model, given.data, given.tokens, given.out, given.workers)
@@ -78,15 +83,18 @@ def main() -> None:
         common = [str(shapes), "--model", given.model, "--tokens", str(given.tokens)]
         common += ["--workers", str(given.workers)]
         seconds = {}
-        for only in ("loop", "bulk"):
+        for only in ("loop", "one-thread", "bulk"):
             out = Path(folder) / only
             seconds[only], spent = timed([*common, "--only", only, "--out", str(out)])
-            print(f"{only:5} {seconds[only]:8.1f} s   {spent:8.1f} s of processor", flush=True)
+            print(f"{only:10} {seconds[only]:8.1f} s   {spent:8.1f} s of processor", flush=True)
         names = [path.name for path in sorted((Path(folder) / "loop").iterdir())]
-        ours, theirs = Path(folder) / "bulk", Path(folder) / "loop"
+        ours, theirs = Path(folder) / "bulk", Path(folder) / "one-thread"
         same = all((ours / name).read_bytes() == (theirs / name).read_bytes() for name in names)
-    ratio = seconds["loop"] / seconds["bulk"]
-    print(f"{len(names)} shapes, {given.tokens} tokens: {ratio:.2f} x; same bytes: {same}")
+    ratio, single = (seconds[only] / seconds["bulk"] for only in ("loop", "one-thread"))
+    print(
+        f"{len(names)} shapes, {given.tokens} tokens: {ratio:.2f} x, beside one thread "
+        f"{single:.2f} x; same bytes: {same}"
+    )
     print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     sys.exit(not (same and ratio >= WANTED))
 
