@@ -32,9 +32,9 @@ import numpy as np
 
 from preprocessing.distance import mitre_feature_kernels as kernels
 from preprocessing.distance.mitre_kernels import BEYOND, CORNER, EDGE, KIND, PAGE, WIDTH
-from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
 from preprocessing.mesh_joining import drop_degenerate, join_positions
+from preprocessing.settings import BORDER
 
 FLAT = np.radians(1.0)
 # Height over longest side below which a face has no plane.
@@ -65,7 +65,7 @@ def beyond_offset(eps: float, mitre: float) -> float:
 
     But not out of the grid.
     """
-    return min(float(np.hypot(mitre, 1)) * eps, HALF_WIDTH - 1) - eps
+    return min(float(np.hypot(mitre, 1)) * eps, BORDER) - eps
 
 
 def mitre_features(mesh: Mesh, mitre: float, beyond: float) -> tuple[np.ndarray, int]:
