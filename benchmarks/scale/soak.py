@@ -106,7 +106,7 @@ def leg(out: Path, timeout: float) -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # a time limit of seconds, and others at work
     pipeline.Prepare = Spoilt  # type: ignore[misc, assignment]
     entries = find_inputs([str(out / "meshes/list.txt")], mesh_suffixes())
-    limits = Limits(executor="ray", workers=2, timeout=timeout, memory=0.6, quiet=True)
+    limits = Limits(executor="ray", workers=2, timeout=timeout, memory=0.4, quiet=True)
     plan = Plan(out=out / "done", watertight=SETTINGS, samples=None)
     print(pipeline.run_plan(entries, plan, limits).counts)
 

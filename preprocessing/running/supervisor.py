@@ -2,9 +2,10 @@
 
 The supervisor never runs an item itself. It polls the child's resident memory and the clock, and
 kills the child with SIGKILL when a limit is passed, so neither a held interpreter lock nor a
-blocked signal can stop it. A killed child is replaced; the fork server that makes the next one has
-the heavy libraries, the function and its kernels loaded already, so a replacement takes
-milliseconds.
+blocked signal can stop it. Seconds that the child was ready while others had the processors do not
+count against its limit: a crowded machine slows a run and fails nothing. A killed child is
+replaced; the fork server that makes the next one has the heavy libraries, the function and its
+kernels loaded already, so a replacement takes milliseconds.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from signal import SIGKILL
 from typing import Any
 
 from preprocessing.running.runner_child import STATUS, Reply, Setup
-from preprocessing.running.system import memory_file, oom_kills, resident_mb
+from preprocessing.running.system import memory_file, oom_kills, resident_mb, waited_seconds
 
 LOST_RETRIES = 3  # a worker that was taken away (node lost, killed from outside) is no verdict
 POLL_SECONDS = 0.02
@@ -236,7 +237,7 @@ class Supervisor:
     def attempt(self, item: Item) -> Outcome | None:
         """One try; None when the child was killed by somebody else."""
         child = self.start()
-        started = time.monotonic()
+        started, waited = time.monotonic(), waited_seconds(child.pid)
         peak = 0.0
         try:
             child.connection.send_bytes(pickle.dumps(item.payload))
@@ -264,7 +265,8 @@ class Supervisor:
                 self.discard()
                 reason = f"more than {self.job.memory:g} GB"
                 return Outcome(item.id, "memory", reason, seconds, peak, detail=last)
-            if self.job.timeout is not None and seconds > self.job.timeout:
+            own = seconds - (waited_seconds(child.pid) - waited)
+            if self.job.timeout is not None and own > self.job.timeout:
                 last = tail(child.log)
                 self.discard()
                 reason = f"no result within {self.job.timeout:g} s"

@@ -74,6 +74,18 @@ def resident_mb(pid: int) -> float:
         return 0.0
 
 
+def waited_seconds(pid: int) -> float:
+    """Seconds so far that a process's main thread was ready while others had the processors.
+
+    0 where the system does not tell (no Linux, a kernel without schedstats), or it has ended.
+    """
+    try:
+        with open(f"/proc/{pid}/schedstat") as handle:
+            return int(handle.read().split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0.0
+
+
 def reset_peak_memory() -> None:
     """Make the kernel's peak resident size start again from now (Linux: clear_refs 5)."""
     try:

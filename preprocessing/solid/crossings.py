@@ -42,7 +42,10 @@ def crossing_faces(
     faces = np.ascontiguousarray(mesh.faces, np.int32)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     some = vertices[faces[:: len(faces) // 4096 + 1]]
-    extent = float(np.ptp(some, axis=1).mean())
+    one, two, three = some[:, 0], some[:, 1], some[:, 2]
+    # Not ptp along the axis of the corners, which is ten times as slow.
+    largest_of, least_of = (pick(pick(one, two), three) for pick in (np.maximum, np.minimum))
+    extent = float((largest_of - least_of).mean())
     cell = max(CELLS_PER_FACE * extent, 2.0 / LATTICE)
     while np.prod(shape := np.floor((high - low) / (kernels.CELLS * cell)) + 1) > MOST_BLOCKS:
         cell *= 1.25
