@@ -241,8 +241,9 @@ class SampleSettings:
 class Limits:
     """How work is carried out; no result depends on it. Raises SettingsError.
 
-    workers: cores, 0 for all. timeout: seconds an item, memory: GB an item; None for no limit of
-    time, and for a share of the machine. gpus: of a GPU or several, that Ray gives each worker.
+    workers: cores, 0 for all. timeout: seconds an item, but those in which others had the
+    processors (Linux), memory: GB an item; None for no limit of time, and for a share of the
+    machine. gpus: of a GPU or several, that Ray gives each worker.
     """
 
     executor: str = "auto"

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from benchmarks.runner_faults import misbehave
-from preprocessing.mesh import save_mesh
+from preprocessing.formats.ply import write_ply
 from preprocessing.running import pipeline
 from preprocessing.running.ledger import read_ledger
 from preprocessing.running.manifest import find_inputs, mesh_suffixes
@@ -95,8 +95,9 @@ def write_items(folder: Path, count: int) -> None:
         path.parent.mkdir(exist_ok=True)
         if kind == "broken":
             path.write_bytes(b"ply\nformat ascii 1.0\n")
-        elif kind != "missing" and not path.exists():
-            save_mesh(box(sides).mesh, path)
+        elif kind != "missing":
+            mesh = box(sides).mesh
+            path.write_bytes(write_ply(mesh.vertices, mesh.faces))  # `save_mesh` flushes each file
     (folder / "meshes/list.txt").write_text("\n".join(names) + "\n")
 
 

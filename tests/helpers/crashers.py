@@ -3,6 +3,8 @@
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -43,6 +45,19 @@ def misbehave(kind: str) -> str:
 def double(value: int) -> int:
     """Twice the value."""
     return 2 * value
+
+
+def work_in_a_crowd(seconds: float) -> float:
+    """Take so many seconds of one processor that four others are after, too; by the clock."""
+    started = time.monotonic()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    loop = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+    others = [subprocess.Popen([sys.executable, "-S", "-c", loop]) for _ in range(4)]
+    while time.process_time() < seconds:
+        continue
+    for other in others:
+        other.kill()
+    return time.monotonic() - started
 
 
 def pid_of(_: None) -> int:

@@ -21,10 +21,12 @@ from crashers import (
     misbehave,
     pid_of,
     touch_and_sleep,
+    work_in_a_crowd,
 )
 
 from preprocessing.running.runner import Item, RunnerError, run
 from preprocessing.running.supervisor import installed, require_same
+from preprocessing.running.system import waited_seconds
 
 ROOT = Path(__file__).parents[2]
 EXECUTORS = ("inline", "ray")
@@ -186,6 +188,12 @@ def test_getting_ready_takes_none_of_the_first_items_time(executor: str, tmp_pat
     assert {o.status for o in outcomes} == {"ok"}
     assert {o.value for o in outcomes} == {0, 2, 4}
     assert (tmp_path / "warmed").read_text() == "bx"
+
+
+@pytest.mark.skipif(not waited_seconds(os.getpid()), reason="the system does not tell")
+def test_what_others_take_of_the_processor_is_none_of_an_items_time() -> None:
+    (outcome,) = run(work_in_a_crowd, [Item("a", 0.6)], executor="inline", timeout=1.5)
+    assert outcome.status == "ok" and outcome.value > 1.5, outcome
 
 
 def test_a_machine_with_other_packages_is_refused_by_name() -> None:
