@@ -17,7 +17,6 @@ from preprocessing.points.layouts import SAMPLE_READERS
 from preprocessing.points.samples import Sample
 from preprocessing.settings import parse_eps
 from preprocessing.solid.audit import topology
-from preprocessing.solid.watertight import make_watertight
 from vae.published.hub import BOXED, boxed
 
 PUBLISHED_EPS = 2 / 256
@@ -51,6 +50,8 @@ def read_input(source: Path, eps: float, *, raw: bool = False) -> Input:
     placed = Mesh(frame.apply(mesh.vertices), mesh.faces)
     if raw or is_offset_solid(placed):
         return Input(placed, frame, None)
+    from preprocessing.solid.watertight import make_watertight  # slow to load, and often not needed
+
     solid = make_watertight(mesh, eps=eps)
     return Input(solid.mesh, solid.transform, eps)
 

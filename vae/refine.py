@@ -135,11 +135,12 @@ def refined(evaluator: Evaluator, parent: Level, scale: float, resolved: bool) -
     touched = with_neighbours(parent, crossing(parent.values))
     suspect = (corner_reduce(np.abs(parent.values), np.minimum) < near) & ~touched
     bricks, values, known, wanted = [], [], [], []
-    half = BRICK // 2
+    half, per_axis = BRICK // 2, bricks_per_axis(2 * parent.resolution)
     for octant in np.ndindex(2, 2, 2):
         i, j, k = (half * o for o in octant)
         cells = np.s_[:, i : i + half, j : j + half, k : k + half]
-        kept = np.flatnonzero((touched | suspect)[cells].any(axis=(1, 2, 3)))
+        here = (2 * parent.bricks + octant < per_axis).all(axis=1)  # not beyond the border
+        kept = np.flatnonzero(here & (touched | suspect)[cells].any(axis=(1, 2, 3)))
         corners = (slice(i, i + half + 1), slice(j, j + half + 1), slice(k, k + half + 1))
         bricks.append(2 * parent.bricks[kept] + octant)
         values.append(upsampled(parent.values[:, *corners][kept]))

@@ -5,8 +5,9 @@ first child, on another machine of a cluster after compiling them there.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from preprocessing.compiling import announcement, kernels_are_cold
@@ -31,23 +32,44 @@ class Prepare:
 
 def warm_kernels(plan: Plan, quiet: bool) -> None:
     """Compile the kernels of the plan's stages in children, unless they are kept from before."""
-    if not kernels_are_cold(*first_kernels(plan)):
+    compile_cold(first_kernels(plan), [partial(part, plan) for part in PARTS], quiet)
+
+
+def compile_cold(first: Sequence[str], parts: Sequence[Callable[[], None]], quiet: bool) -> None:
+    """Call each part in a child of its own, side by side, if a kernel module of `first` has nothing
+    compiled; say so unless `quiet`."""
+    if not kernels_are_cold(*first):
         return
     if not quiet:
         print(announcement(), file=sys.stderr, flush=True)
-    parts = [Item(part.__name__, (part, plan)) for part in PARTS]
-    for outcome in run(warm_part, parts, executor="inline", preload=HEAVY):
+    items = [Item(str(number), part) for number, part in enumerate(parts)]
+    for outcome in run(called, items, executor="inline", preload=HEAVY):
         if outcome.status != "ok":
             raise RuntimeError(f"the kernels cannot be compiled: {outcome.reason} {outcome.detail}")
 
 
-def warm_solid(plan: Plan) -> None:
-    """Make a solid of a box, so that its kernels are compiled and kept on disk."""
-    from preprocessing.shapes import box
-    from preprocessing.solid.watertight import make_watertight
+def called(part: Callable[[], None]) -> None:
+    """One part, as the runner calls it."""
+    part()
 
-    if plan.watertight is not None:
-        make_watertight(box().mesh, eps=2 / 64, resolution=64)
+
+def warm_solid(plan: Plan) -> None:
+    """Make small solids with the plan's options, so that their kernels are compiled and kept on
+    disk."""
+    from preprocessing.settings import WatertightSettings
+    from preprocessing.shapes import box, box_in_box, wheel_on_axle
+    from preprocessing.solid.watertight import solidify
+
+    given = plan.watertight
+    if given is None:
+        return
+    holes = 0.1 if given.close_holes else None
+    small = WatertightSettings(eps=2 / 48, keep_cavities=given.keep_cavities, close_holes=holes)
+    solidify(wheel_on_axle().mesh, small)  # its sheets come so close that faces cross on the way
+    if given.keep_cavities:
+        solidify(box_in_box().mesh, small)
+    if given.corners == "sharp":
+        solidify(box().mesh, WatertightSettings(eps=2 / 48, corners="sharp", mitre=1.1))
 
 
 def warm_rest(plan: Plan) -> None:
@@ -67,12 +89,6 @@ def warm_rest(plan: Plan) -> None:
 PARTS = (warm_rest, warm_solid)
 
 
-def warm_part(given: tuple[Callable[[Plan], None], Plan]) -> None:
-    """One part, as the runner calls it."""
-    part, plan = given
-    part(plan)
-
-
 def warm(plan: Plan) -> None:
     """Load all kernels of the plan's stages, compiled where that is missing."""
     for part in PARTS:
@@ -81,5 +97,10 @@ def warm(plan: Plan) -> None:
 
 def first_kernels(plan: Plan) -> list[str]:
     """The kernel modules that tell whether the plan's stages have been compiled."""
-    names = ["brick_kernels", "isosurface_kernels", "crossing_kernels"] if plan.watertight else []
+    names, given = [], plan.watertight
+    if given is not None:
+        names = ["brick_kernels", "isosurface_kernels", "crossing_kernels"]
+        names += ["shell_kernels"] if given.keep_cavities else []
+        names += ["hole_kernels"] if given.close_holes else []
+        names += ["mitre_feature_kernels"] if given.corners == "sharp" else []
     return [*names, "distance_kernels", "fps_kernels"] if plan.samples else names

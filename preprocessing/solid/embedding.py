@@ -37,7 +37,7 @@ def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
     asked = None
     while True:
         crossing = crossing_faces(Mesh(vertices, faces), asked, closed=True)
-        chosen = np.unique(faces[crossing])
+        chosen = np.unique(faces[crossing]).astype(np.int64)  # as projection has them: one kernel
         chosen = chosen[stage[chosen] < len(KEPT_OFF) - 1]
         if not len(chosen):
             break

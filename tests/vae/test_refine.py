@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preprocessing.frame import HALF_WIDTH
-from preprocessing.solid.bricks import BrickField, grid_points, spacing
+from preprocessing.solid.bricks import BrickField, bricks_per_axis, grid_points, spacing
 from preprocessing.solid.isosurface import extract_isosurface, open_neighbours
 from vae.refine import FieldError, Level, corner_keys, read_field, upsampled
 
@@ -121,6 +121,13 @@ def test_occupancy_needs_no_unit() -> None:
     bricks, _ = read_field(lambda p: 40 * sphere(0.7)(p), 128)
     radii = np.linalg.norm(extract_isosurface(bricks).vertices, axis=1)
     assert np.abs(radii - 0.7).max() < 1e-3
+
+
+def test_a_grid_of_few_factors_of_two_has_no_bricks_beyond_its_border() -> None:
+    bricks, _ = read_field(sphere(0.9), 100)
+    assert bricks.bricks.max() < bricks_per_axis(100)
+    radii = np.linalg.norm(extract_isosurface(bricks).vertices, axis=1)
+    assert np.abs(radii - 0.9).max() < spacing(100) / 8
 
 
 def test_not_a_number_is_refused() -> None:

@@ -11,16 +11,26 @@ from preprocessing.points.sample_at import SampleAt
 from preprocessing.running.proof import output_facts
 from preprocessing.running.stages import OutputError
 from preprocessing.solid.audit import topology
+from preprocessing.solid.isosurface import extract_isosurface
 from vae.bulk.settings import DecodeSettings
 from vae.bulk.worker import ModelWorker
 from vae.latents import LatentsError, read_latents, redrawn
 from vae.reconstruction import read_surface
+from vae.refine import COARSEST_WIDE, read_field
+
+
+READING = ("isosurface_kernels", "half_edge_kernels")
+"""Kernel modules that tell whether what decoding takes has been compiled."""
 
 
 class Decoder(ModelWorker[DecodeSettings]):
     """Decodes one file of latents a task."""
 
     key = "decoded"
+
+    def before_fork(self) -> None:
+        """Load the kernels, compiled if this machine has none."""
+        warm_reading()
 
     def make(self, source: Path | SampleAt, item_id: str, folder: Path) -> dict[str, Any]:
         """A mesh as item_id.<format>.
@@ -42,6 +52,16 @@ class Decoder(ModelWorker[DecodeSettings]):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_mesh(mesh, path)
         return {**columns, "queries": queries, **output_facts([path], folder)}
+
+
+def warm_reading() -> None:
+    """Read a ball's field back, so that the kernels this takes are compiled and kept on disk."""
+
+    def ball(points: np.ndarray) -> np.ndarray:
+        return np.float32(0.5) - np.linalg.norm(points, axis=1).astype(np.float32)
+
+    field, _ = read_field(ball, 2 * COARSEST_WIDE, unit=1.0)
+    checked(extract_isosurface(field))
 
 
 def checked(mesh: Mesh) -> dict[str, Any]:

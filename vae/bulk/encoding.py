@@ -12,7 +12,10 @@ from preprocessing.points.sample_at import SampleAt
 from preprocessing.points.samples import read_clouds
 from preprocessing.running.proof import output_facts
 from preprocessing.running.stages import OutputError
-from vae.bulk.settings import EncodeSettings
+from preprocessing.running.tasks import Plan
+from preprocessing.running.warming import warm
+from preprocessing.stores.address import Place
+from vae.bulk.settings import EncodeSettings, ModelSource
 from vae.bulk.worker import ModelWorker
 from vae.inputs import Input, read_input
 from vae.latents import Latents, LatentsError, TokenSource, check_draw, encode_shape, write_latents
@@ -23,6 +26,18 @@ class Encoder(ModelWorker[EncodeSettings]):
     """Encodes one shape a task."""
 
     key = "latents"
+
+    def __init__(
+        self, settings: EncodeSettings, source: ModelSource, out: Place, kernels: Plan | None
+    ) -> None:
+        """kernels: the stages whose kernels raw meshes take; None for none."""
+        super().__init__(settings, source, out)
+        self.kernels = kernels
+
+    def before_fork(self) -> None:
+        """Load the kernels, compiled if this machine has none."""
+        if self.kernels is not None:
+            warm(self.kernels)
 
     def make(self, source: Path | SampleAt, item_id: str, folder: Path) -> dict[str, Any]:
         """Latents as item_id.safetensors. Raises MeshError for a shape that cannot be encoded."""

@@ -20,13 +20,14 @@ from preprocessing.running.ledger_columns import DECODED, LATENTS
 from preprocessing.running.manifest import mesh_suffixes
 from preprocessing.running.pipeline import run_work
 from preprocessing.running.run_settings import settings_key
+from preprocessing.running.stages import HEAVY
 from preprocessing.running.summary import Summary
 from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Output, Plan, Work
-from preprocessing.running.warming import warm_kernels
+from preprocessing.running.warming import compile_cold, warm_kernels
 from preprocessing.settings import Limits, SampleSettings, WatertightSettings
 from preprocessing.stores.address import Place
-from vae.bulk.decoding import Decoder
+from vae.bulk.decoding import READING, Decoder, warm_reading
 from vae.bulk.encoding import Encoder
 from vae.bulk.settings import DecodeSettings, EncodeSettings, ModelSource
 from vae.bulk.sources import find_entries
@@ -38,8 +39,6 @@ from vae.model import DoraVAE
 
 LATENT_SUFFIXES = {".safetensors"}
 GPU_SHARE = 0.25  # of a GPU a worker takes
-READING = Plan(out=Path(), watertight=WatertightSettings(eps=2 / 256), samples=None)
-"""A stage whose kernels include those that read a field back."""
 
 
 def encode_many(
@@ -69,7 +68,7 @@ def encode_many(
         outputs=(Output("latents", out, LATENTS, settings_key(settings)),),
         told={"encode": asdict(settings)},
         function=Encoder(settings, source, out, kernels),
-        preload=("vae.bulk.encoding", "preprocessing.solid.watertight"),
+        preload=("vae.bulk.encoding", *(HEAVY if kernels else ())),
         begin=partial(begin_encoding, out, kernels),
         label="shapes",
     )
@@ -100,9 +99,9 @@ def decode_many(
         out=out,
         outputs=(Output("decoded", out, DECODED, settings_key(settings)),),
         told={"decode": asdict(settings)},
-        function=Decoder(settings, source, out, READING),
+        function=Decoder(settings, source, out),
         preload=("vae.bulk.decoding",),
-        begin=partial(warm_kernels, READING),
+        begin=partial(compile_cold, READING, [warm_reading]),
         label="latents",
     )
     summary = run_work(entries, work, limits, again=None if overwrite else ())

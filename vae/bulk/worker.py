@@ -12,8 +12,7 @@ from preprocessing.mesh_errors import MeshError
 from preprocessing.points.sample_at import SampleAt
 from preprocessing.running.proof import input_facts, still_done
 from preprocessing.running.stages import delivered, fetched
-from preprocessing.running.tasks import Plan, Task
-from preprocessing.running.warming import Prepare
+from preprocessing.running.tasks import Task
 from preprocessing.stores.address import Place, place
 from vae.bulk.settings import DecodeSettings, EncodeSettings, ModelSource
 from vae.model import DoraVAE
@@ -26,18 +25,10 @@ class ModelWorker(ABC, Generic[Settings]):
 
     key: ClassVar[str]  # of the columns in what a call returns
 
-    def __init__(
-        self, settings: Settings, source: ModelSource, out: Place, kernels: Plan | None
-    ) -> None:
-        """kernels: the stages whose kernels the work takes; None for none."""
+    def __init__(self, settings: Settings, source: ModelSource, out: Place) -> None:
         self.settings: Settings = settings
-        self.source, self.out, self.kernels = source, out, kernels
+        self.source, self.out = source, out
         self.model: DoraVAE | None = None
-
-    def before_fork(self) -> None:
-        """Load the kernels, compiled if this machine has none."""
-        if self.kernels is not None:
-            Prepare(self.kernels).before_fork()
 
     def warm(self) -> None:
         """Load the model; in the child, because torch's threads do not survive a fork."""
