@@ -8,7 +8,12 @@ import typer
 
 from preprocessing.commands.gathering import gathering
 from preprocessing.commands.stage_options import RunOptions, ShardOptions
-from preprocessing.console import add_version, run_command, stdout_for_results_only
+from preprocessing.console import (
+    add_version,
+    run_command,
+    stdout_for_results_only,
+    without_collecting,
+)
 from preprocessing.options import (
     Gpus,
     Inputs,
@@ -22,6 +27,7 @@ from preprocessing.options import (
 )
 from preprocessing.stores.address import Place, place
 from vae.commands import (
+    ahead,
     check_device,
     chosen_eps,
     forewarn,
@@ -204,33 +210,37 @@ def encode(
       dora-vae encode car.safetensors --model runs/tiny --tokens 1024 --out car.latents.safetensors
       dora-vae encode prepared/samples --model runs/tiny --tokens 1024 --out latents
     """
+    from vae.bulk.sources import is_bulk
+
+    if is_bulk(inputs):
+        limits = how.limits(gpus)
+        with ahead(limits, "vae.bulk.encoding") as server:
+            with without_collecting():
+                from vae.bulk.many import encode_many, model_source
+                from vae.bulk.settings import EncodeSettings
+                from vae.latents import check_draw
+            with usage_errors(), stdout_for_results_only():
+                check_device(device)
+                origin, limits = model_source(model, heads, device, limits, tokens)
+                settings = EncodeSettings(
+                    model_sha256=origin.sha256,
+                    tokens=tokens,
+                    eps=chosen_eps(eps, model),
+                    raw=raw,
+                    posterior=check_draw(posterior),
+                    seed=seed,
+                    attention=attention,
+                )
+                summary = encode_many(
+                    inputs, out, settings, origin, limits, packed.packing(), how.overwrite, server
+                )
+        finish(summary, how.quiet, how.as_json)
     from preprocessing.first_look import check_in_file, check_out_file
     from preprocessing.stores.working import here
-    from vae.bulk.many import encode_many, model_source
-    from vae.bulk.settings import EncodeSettings
-    from vae.bulk.sources import is_bulk
     from vae.inputs import read_input
     from vae.latents import check_draw, check_tokens, encode_shape, write_latents
     from vae.local import nearest_count
 
-    if is_bulk(inputs):
-        limits = how.limits(gpus)
-        with usage_errors(), stdout_for_results_only():
-            check_device(device)
-            origin, limits = model_source(model, heads, device, limits, tokens)
-            settings = EncodeSettings(
-                model_sha256=origin.sha256,
-                tokens=tokens,
-                eps=chosen_eps(eps, model),
-                raw=raw,
-                posterior=check_draw(posterior),
-                seed=seed,
-                attention=attention,
-            )
-            summary = encode_many(
-                inputs, out, settings, origin, limits, packed.packing(), how.overwrite
-            )
-        finish(summary, how.quiet, how.as_json)
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
@@ -279,29 +289,32 @@ def decode(
       dora-vae decode car.latents.safetensors --model runs/tiny --out car.ply
       dora-vae decode latents --model runs/tiny --resolution 256 --out decoded
     """
-    from preprocessing.first_look import check_in_file, check_out_file
-    from preprocessing.mesh import WRITERS, save_mesh
-    from vae.bulk.many import decode_many, model_source
-    from vae.bulk.settings import DecodeSettings
     from vae.bulk.sources import is_bulk
-    from vae.latents import read_latents, redrawn
-    from vae.reconstruction import decode_latents
 
     if is_bulk(inputs):
         limits = how.limits(gpus)
-        with usage_errors(), stdout_for_results_only(), options_checked():
-            check_device(device)
-            origin, limits = model_source(model, heads, device, limits)
-            settings = DecodeSettings(
-                model_sha256=origin.sha256,
-                resolution=resolution,
-                posterior=posterior,
-                seed=seed,
-                attention=attention,
-                format=format,
-            )
-            summary = decode_many(inputs, out, settings, origin, limits, how.overwrite)
+        with ahead(limits, "vae.bulk.decoding") as server:
+            with without_collecting():
+                from vae.bulk.many import decode_many, model_source
+                from vae.bulk.settings import DecodeSettings
+            with usage_errors(), stdout_for_results_only(), options_checked():
+                check_device(device)
+                origin, limits = model_source(model, heads, device, limits)
+                settings = DecodeSettings(
+                    model_sha256=origin.sha256,
+                    resolution=resolution,
+                    posterior=posterior,
+                    seed=seed,
+                    attention=attention,
+                    format=format,
+                )
+                summary = decode_many(inputs, out, settings, origin, limits, how.overwrite, server)
         finish(summary, how.quiet, how.as_json)
+    from preprocessing.first_look import check_in_file, check_out_file
+    from preprocessing.mesh import WRITERS, save_mesh
+    from vae.latents import read_latents, redrawn
+    from vae.reconstruction import decode_latents
+
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)

@@ -8,10 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.console import UsageError
+from preprocessing.settings import Limits
 
 if TYPE_CHECKING:
+    from preprocessing.running.supervisor import ForkServer
     from vae.inputs import Input
     from vae.model import DoraVAE
+
+
+@contextlib.contextmanager
+def ahead(limits: Limits, *modules: str) -> Iterator["ForkServer | None"]:
+    """A fork server that imports these modules while this process imports them, too, on another
+    core; None where Ray starts its own."""
+    if limits.executor == "ray" or limits.ray_address is not None:
+        yield None
+        return
+    from preprocessing.running.runner import started_ahead
+
+    with started_ahead(*modules) as server:
+        yield server
 
 
 @contextlib.contextmanager

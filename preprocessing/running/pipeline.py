@@ -132,6 +132,7 @@ def carry_out(
         work.function,
         left(entries, decider, recorder),
         preload=work.preload,
+        server=work.server,
         **limits.for_runner(),
     )
     try:

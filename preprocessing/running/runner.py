@@ -5,6 +5,7 @@ Ray actor, on this machine or a cluster. Both give the same outcomes, because bo
 Supervisor. Results come in completion order.
 """
 
+import contextlib
 import itertools
 import multiprocessing.spawn
 import os
@@ -46,6 +47,7 @@ def run(
     ray_address: str | None = None,
     preload: Iterable[str] = (),
     gpus: float = 0.0,
+    server: ForkServer | None = None,
 ) -> Generator[Outcome, None, None]:
     """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
 
@@ -60,7 +62,8 @@ def run(
     item whose worker was lost (node gone, killed from outside) is tried again up to 3 times in any
     case. executor: "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items
     on several cores or when `ray_address` is given. preload: more modules for the fork server.
-    gpus: that Ray gives each worker, as a fraction where several share one.
+    gpus: that Ray gives each worker, as a fraction where several share one. server: one that is
+    starting already; taken where it fits, and closed in any case.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
     ValueError for an unknown executor, UsageError for Ray where it is not installed, RunnerError
@@ -83,8 +86,11 @@ def run(
     slots = max(1, min(cores or len(peeked), len(peeked)))
     threads = max(1, cores // slots)
     job = make_job(function, timeout, memory, retries, threads, preload)
+    if server is not None and (executor != "inline" or server.threads != threads):
+        server.close()
+        server = None
     if executor == "inline":
-        yield from run_inline(job, iterator, slots)
+        yield from run_inline(job, iterator, slots, server)
     else:
         if find_spec("ray") is None:
             raise UsageError("Ray is not installed; pip install ray, or give --executor inline")
@@ -112,7 +118,6 @@ def make_job(
     main = multiprocessing.spawn.get_preparation_data("item") if in_main else None
     if main is not None:
         main.pop("authkey", None)
-    path = tuple(os.path.abspath(entry) for entry in sys.path)
     packages = installed()
     return Job(
         function=pickled,
@@ -123,17 +128,38 @@ def make_job(
         shared_memory=memory == SHARE,
         retries=retries,
         threads=threads,
-        sys_path=path,
+        sys_path=import_path(),
         packages=packages,
     )
 
 
-def run_inline(job: Job, items: Iterator[Item], slots: int) -> Generator[Outcome, None, None]:
+def import_path() -> tuple[str, ...]:
+    """Where this process imports from, for those it starts."""
+    return tuple(os.path.abspath(entry) for entry in sys.path)
+
+
+@contextlib.contextmanager
+def started_ahead(*modules: str) -> Iterator[ForkServer]:
+    """A fork server of one thread a child that imports these modules while this process does other
+    work; for `run`'s `server`."""
+    server = ForkServer(1, import_path(), modules)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def run_inline(
+    job: Job, items: Iterator[Item], slots: int, server: ForkServer | None = None
+) -> Generator[Outcome, None, None]:
     """Supervise `slots` children from as many threads; items are read in the caller's thread."""
     tasks: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
     results: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     stopping = threading.Event()
-    server = ForkServer(job)
+    if server is None:
+        server = ForkServer.of(job)
+    else:
+        server.give(job)
 
     def work() -> None:
         supervisor = Supervisor(job, server)

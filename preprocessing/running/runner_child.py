@@ -11,6 +11,7 @@ the supervisor reads when the child dies.
 """
 
 import faulthandler
+import gc
 import importlib
 import multiprocessing.spawn
 import os
@@ -22,11 +23,12 @@ import socket
 import struct
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from preprocessing.console import without_collecting
 from preprocessing.mesh_errors import MeshError
 from preprocessing.running.system import (
     die_with_parent,
@@ -43,6 +45,7 @@ STATUS = struct.Struct("=i")  # fork server -> supervisor: the child's pid, late
 class Setup:
     """What the fork server needs to know once, before its first child."""
 
+    preload: tuple[str, ...]  # modules to import, but for what was named at the start
     function: bytes  # pickled callable, or pickled "module:attribute"
     main: dict[str, Any] | None  # how to find the driver's __main__, when the function lives there
     data_limit: int | None  # RLIMIT_DATA of a child in bytes above what is in use at its start
@@ -61,17 +64,22 @@ class Reply:
     value: Any
 
 
-def serve(control_fd: str, setup_fd: str, preload: str) -> None:
+def serve(control_fd: str, ahead: str) -> None:
     """Be the fork server: load what children need, then fork on request until EOF.
 
-    setup_fd: a file with a pickled Setup. preload: modules to import, comma-separated. A request is
-    one byte with three descriptors: the child's connection, its status pipe, its log.
+    ahead: modules to import before all else, comma-separated. The first message is a byte with the
+    descriptor of a file with a pickled Setup; a request is one byte with three descriptors: the
+    child's connection, its status pipe, its log.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in filter(None, preload.split(",")):
-        importlib.import_module(name)
-    function, data_limit = load_setup(int(setup_fd))
     control = socket.socket(fileno=int(control_fd))
+    with without_collecting():
+        import_all(filter(None, ahead.split(",")))
+    message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+    if not message:
+        os._exit(0)
+    function, data_limit = load_setup(descriptors[0])
+    gc.freeze()  # no child looks through what is there now, which would copy it page by page
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
     os.set_blocking(wake_write, False)
@@ -109,6 +117,12 @@ def serve(control_fd: str, setup_fd: str, preload: str) -> None:
         os.close(log)
 
 
+def import_all(names: Iterable[str]) -> None:
+    """Import modules by name."""
+    for name in names:
+        importlib.import_module(name)
+
+
 def report_dead(status_of: dict[int, int]) -> None:
     """Collect every child that has ended and write its wait status to its pipe."""
     while status_of:
@@ -129,6 +143,8 @@ def load_setup(descriptor: int) -> tuple[Callable[[Any], Any], int | None]:
     with os.fdopen(descriptor, "rb") as file:
         file.seek(0)
         setup: Setup = pickle.load(file)
+    with without_collecting():
+        import_all(setup.preload)
     if setup.main is not None:
         multiprocessing.spawn.prepare(setup.main)
     function = load_function(setup.function)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection, wait
@@ -85,40 +86,49 @@ class Job:
 
 
 class ForkServer:
-    """The process that children are forked from; it lives as long as this object's socket."""
+    """The process that children are forked from; it lives as long as this object's socket.
 
-    def __init__(self, job: Job) -> None:
-        self.lock = threading.Lock()
-        self.log, setup = memory_file(), memory_file()
-        limit = None if job.memory is None else int(job.memory * 2**30)
-        # The resident size is what the limit means. RLIMIT_DATA counts untouched memory too, so it
-        # stands at twice that: it only stops one huge allocation before the first poll sees it.
-        told = Setup(job.function, job.main, limit and 2 * limit + 2**30)
-        with os.fdopen(os.dup(setup), "wb") as file:
-            pickle.dump(told, file)
+    It can start before the job is known and import meanwhile; `give` it the job before the first
+    child.
+    """
+
+    def __init__(self, threads: int, path: Iterable[str], ahead: Iterable[str] = ()) -> None:
+        """threads: of native libraries, per child; path: as sys.path; ahead: modules to import."""
+        self.threads, self.lock, self.log = threads, threading.Lock(), memory_file()
         self.control, theirs = socket.socketpair()
         code = (
             "import sys; from preprocessing.running.runner_child import serve; serve(*sys.argv[1:])"
         )
+        given = [str(theirs.fileno()), ",".join(ahead)]
         with theirs:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-u",
-                    "-c",
-                    code,
-                    str(theirs.fileno()),
-                    str(setup),
-                    ",".join(job.preload),
-                ],
-                env=environment(job),
+                [sys.executable, "-P", "-u", "-c", code, *given],
+                env=environment(threads, path),
                 stdin=subprocess.DEVNULL,
                 stdout=self.log,
                 stderr=self.log,
-                pass_fds=[theirs.fileno(), setup],
+                pass_fds=[theirs.fileno()],
             )
-        os.close(setup)
+
+    @classmethod
+    def of(cls, job: Job) -> "ForkServer":
+        """One that has its job."""
+        server = cls(job.threads, job.sys_path)
+        server.give(job)
+        return server
+
+    def give(self, job: Job) -> None:
+        """Tell what the children will run."""
+        limit = None if job.memory is None else int(job.memory * 2**30)
+        # The resident size is what the limit means. RLIMIT_DATA counts untouched memory too, so it
+        # stands at twice that: it only stops one huge allocation before the first poll sees it.
+        told = Setup(job.preload, job.function, job.main, limit and 2 * limit + 2**30)
+        setup = memory_file()
+        with os.fdopen(setup, "wb") as file:
+            pickle.dump(told, file)
+            file.flush()
+            with contextlib.suppress(OSError):  # it has ended: the first child will say why
+                socket.send_fds(self.control, [b"s"], [setup])
 
     def fork(self, connection: int, status: int, log: int) -> None:
         """Ask for one child that uses these descriptors."""
@@ -126,7 +136,9 @@ class ForkServer:
             socket.send_fds(self.control, [b"f"], [connection, status, log])
 
     def close(self) -> None:
-        """End the fork server, and with it every child."""
+        """End the fork server, and with it every child; once is enough."""
+        if self.control.fileno() < 0:
+            return
         self.control.close()
         self.process.kill()
         self.process.wait()
@@ -198,7 +210,7 @@ class Supervisor:
         tries = 0
         while self.child is None:
             if self.server is None:
-                self.server = ForkServer(self.job)
+                self.server = ForkServer.of(self.job)
             try:
                 self.child = Child(self.server)
             except KilledAtStartError as error:
@@ -340,18 +352,17 @@ def require_same(packages: tuple[tuple[str, str], ...], node: str) -> None:
         )
 
 
-def environment(job: Job) -> dict[str, str]:
+def environment(threads: int, path: Iterable[str]) -> dict[str, str]:
     """The fork server's environment: the driver's import path and one thread budget for all."""
-    threads = str(job.threads)
     names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
     return {
         **os.environ,
-        **dict.fromkeys(names, threads),
+        **dict.fromkeys(names, str(threads)),
         # OpenBLAS starts its threads on import, and no process with threads may fork. numba's own
         # threads are made anew in a child, OpenMP's are not.
         "OPENBLAS_NUM_THREADS": "1",
         "NUMBA_THREADING_LAYER": "workqueue",
-        "PYTHONPATH": os.pathsep.join(path for path in job.sys_path if os.path.isdir(path)),
+        "PYTHONPATH": os.pathsep.join(folder for folder in path if os.path.isdir(folder)),
     }
 
 

@@ -14,6 +14,8 @@ from preprocessing.stores.address import Place
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from preprocessing.running.supervisor import ForkServer
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -77,7 +79,7 @@ class Work:
     told: the settings by name, as run.json keeps them. function: called with each Task in a child,
     returns the ledger's columns by `Output.key`, and `input` and `unchanged` (see stages.prepare).
     preload: modules the fork server loads for it. begin: called with `quiet` before the first item,
-    when the folder is known to be fit.
+    when the folder is known to be fit. server: a fork server that is starting already.
     """
 
     out: Place
@@ -87,3 +89,4 @@ class Work:
     preload: tuple[str, ...]
     begin: Callable[[bool], None]
     label: str = "meshes"
+    server: "ForkServer | None" = None

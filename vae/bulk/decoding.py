@@ -18,7 +18,6 @@ from vae.latents import LatentsError, read_latents, redrawn
 from vae.reconstruction import read_surface
 from vae.refine import COARSEST_WIDE, read_field
 
-
 READING = ("isosurface_kernels", "half_edge_kernels")
 """Kernel modules that tell whether what decoding takes has been compiled."""
 

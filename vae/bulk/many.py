@@ -22,6 +22,7 @@ from preprocessing.running.pipeline import run_work
 from preprocessing.running.run_settings import settings_key
 from preprocessing.running.stages import HEAVY
 from preprocessing.running.summary import Summary
+from preprocessing.running.supervisor import ForkServer
 from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Output, Plan, Work
 from preprocessing.running.warming import compile_cold, warm_kernels
@@ -49,11 +50,13 @@ def encode_many(
     limits: Limits,
     packing: tuple[Place, str] | None = None,
     overwrite: bool = False,
+    server: ForkServer | None = None,
 ) -> Summary:
     """Latents of every sample or mesh that `inputs` names, as out/<id>.safetensors.
 
     A ledger row for every one, and out/latents.json over all that are ok; done ones are skipped.
-    packing: pack the latents into shards, where and how large (2GB).
+    packing: pack the latents into shards, where and how large (2GB). server: a fork server that is
+    starting already.
     Raises UsageError for inputs that are not there and for outputs of other settings (unless
     `overwrite`), and what `run_work` raises.
     """
@@ -71,6 +74,7 @@ def encode_many(
         preload=("vae.bulk.encoding", *(HEAVY if kernels else ())),
         begin=partial(begin_encoding, out, kernels),
         label="shapes",
+        server=server,
     )
     summary = run_work(entries, work, limits, again=None if overwrite else ())
     summary.passed_over = dict(passed_over)
@@ -90,6 +94,7 @@ def decode_many(
     source: ModelSource,
     limits: Limits,
     overwrite: bool = False,
+    server: ForkServer | None = None,
 ) -> Summary:
     """A mesh of every latents file that `inputs` names, as out/<id>.<format>; as `encode_many`."""
     nearest_count(settings.attention)
@@ -103,6 +108,7 @@ def decode_many(
         preload=("vae.bulk.decoding",),
         begin=partial(compile_cold, READING, [warm_reading]),
         label="latents",
+        server=server,
     )
     summary = run_work(entries, work, limits, again=None if overwrite else ())
     summary.passed_over = dict(passed_over)
