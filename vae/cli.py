@@ -87,6 +87,9 @@ Raw = Annotated[bool, typer.Option("--raw", help="Encode a mesh as it is, not it
 Attention = Annotated[
     str, typer.Option(help="full, or local:K: close to the K nearest, coarse beyond; not exact.")
 ]
+Batch = Annotated[
+    int, typer.Option(min=1, help="Shapes a worker encodes in one pass; limits are of a batch.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
@@ -195,6 +198,7 @@ def encode(
     attention: Attention = "full",
     device: Device = "auto",
     *,
+    batch: Batch = 1,
     packed: ShardOptions,
     gpus: Gpus = 0.0,
     how: RunOptions,
@@ -232,7 +236,15 @@ def encode(
                     attention=attention,
                 )
                 summary = encode_many(
-                    inputs, out, settings, origin, limits, packed.packing(), how.overwrite, server
+                    inputs,
+                    out,
+                    settings,
+                    origin,
+                    limits,
+                    packed.packing(),
+                    how.overwrite,
+                    server,
+                    batch,
                 )
         finish(summary, how.quiet, how.as_json)
     from preprocessing.first_look import check_in_file, check_out_file

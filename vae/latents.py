@@ -220,18 +220,27 @@ def encode_shape(
         source = TokenSource(source, seed=seed, points=model.variant.points)
     encode = encode_cloud if model.variant.clouds == 1 else encode_clouds
     found, positions, salient = encode(model, source, tokens, near)
-    # Contiguous, as they come back from a file: the last bit of a product follows the layout.
-    return Latents(
-        mean=found.mean[0].float().cpu().contiguous(),
-        logvar=found.logvar[0].float().cpu().contiguous(),
-        positions=torch.tensor(positions),
+    return latents_of(
+        found.mean[0],
+        found.logvar[0],
+        positions,
         salient=salient,
-        draw=posterior,
+        posterior=posterior,
         seed=seed,
         model_hash=model_hash or weights_hash(model),
         item_id=source.item_id,
         attention=attention,
     )
+
+
+def latents_of(
+    mean: Tensor, logvar: Tensor, positions: np.ndarray, *, posterior: Draw, **told: Any
+) -> Latents:
+    """What `encode_shape` returns, from the posterior of one shape on any device; told: the rest
+    of the fields."""
+    # Contiguous, as they come back from a file: the last bit of a product follows the layout.
+    mean, logvar = (values.float().cpu().contiguous() for values in (mean, logvar))
+    return Latents(mean, logvar, torch.tensor(positions), draw=posterior, **told)
 
 
 def draw_points(model: DoraVAE, source: TokenSource, tokens: int) -> tuple[int, int]:

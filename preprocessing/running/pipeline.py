@@ -20,6 +20,7 @@ from preprocessing.console import Interrupted, Progress, StopError, UsageError
 from preprocessing.doctor import memory_limit
 from preprocessing.files import FULL
 from preprocessing.first_look import make_out_folder
+from preprocessing.running.batches import run_batches
 from preprocessing.running.deciding import Decider, Refused, Task, extremes_first
 from preprocessing.running.ids import Entry, readable
 from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
@@ -128,13 +129,12 @@ def carry_out(
     entries: Sequence[Entry], work: Work, limits: Limits, decider: Decider, recorder: Recorder
 ) -> None:
     """Run what is left and record every outcome."""
-    outcomes = run(
-        work.function,
-        left(entries, decider, recorder),
-        preload=work.preload,
-        server=work.server,
-        **limits.for_runner(),
-    )
+    items = left(entries, decider, recorder)
+    given = {"preload": work.preload, "server": work.server, **limits.for_runner()}
+    if work.batch == 1:
+        outcomes = run(work.function, items, **given)
+    else:
+        outcomes = run_batches(partial(run, work.function, **given), items, work.batch)
     try:
         for outcome in outcomes:
             recorder.record(outcome)

@@ -209,11 +209,16 @@ def load_function(pickled: bytes) -> Callable[[Any], Any]:
 
 def run_item(function: Callable[[Any], Any], payload: bytes) -> Reply:
     """One item, every error of it turned into a status and a reason."""
+    return attempt(lambda: function(pickle.loads(payload)))
+
+
+def attempt(call: Callable[[], Any]) -> Reply:
+    """What calling says or returns, every error of it turned into a status and a reason."""
     reset_peak_memory()
     started = time.perf_counter()
     status, reason, detail, value = "ok", "", "", None
     try:
-        value = function(pickle.loads(payload))
+        value = call()
     except MeshError as error:
         status, reason, detail = "rejected", error.reason, error.message
     except MemoryError as error:

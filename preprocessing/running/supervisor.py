@@ -155,6 +155,9 @@ class Child:
         try:
             server.fork(theirs.fileno(), status_write, self.log)
         except OSError as error:
+            ours.close()
+            os.close(self.status)
+            os.close(self.log)
             raise RunnerError(f"the fork server has ended\n{tail(server.log)}") from error
         finally:
             theirs.close()

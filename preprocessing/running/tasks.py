@@ -80,13 +80,16 @@ class Work:
     returns the ledger's columns by `Output.key`, and `input` and `unchanged` (see stages.prepare).
     preload: modules the fork server loads for it. begin: called with `quiet` before the first item,
     when the folder is known to be fit. server: a fork server that is starting already.
+    batch: tasks a call; for more than one, `function` takes a tuple of them and returns a Reply
+    (runner_child.py) for each.
     """
 
     out: Place
     outputs: tuple[Output, ...]
     told: Mapping[str, Any]
-    function: Callable[[Task], dict[str, Any]]
+    function: Callable[[Any], Any]
     preload: tuple[str, ...]
     begin: Callable[[bool], None]
     label: str = "meshes"
     server: "ForkServer | None" = None
+    batch: int = 1

@@ -1,6 +1,8 @@
 """Small samples with exact distances and a small model, for the tests of the VAE."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,9 +10,22 @@ import torch
 from preprocessing import seeds
 from preprocessing.points.fps import farthest_points
 from preprocessing.points.samples import Sample, write_sample
+from preprocessing.running.tasks import Task
+from vae.bulk.encoding import Encoder
 from vae.checkpoint import write_run
 from vae.config import TINY, override
 from vae.model import DoraVAE
+
+
+class Deadly(Encoder):
+    """An encoder that a shape called deadly kills, as it is read with others."""
+
+    def read(self, task: Task) -> Any:
+        """As the encoder's."""
+        if task.id == "deadly":
+            os._exit(7)
+        return super().read(task)
+
 
 MODEL = ["width=16", "heads=2", "encoder_layers=1", "decoder_layers=1", "embed=3"]
 

@@ -24,7 +24,7 @@ from crashers import (
     work_in_a_crowd,
 )
 
-from preprocessing.running.runner import Item, RunnerError, run
+from preprocessing.running.runner import Item, RunnerError, run, started_ahead
 from preprocessing.running.supervisor import installed, require_same
 from preprocessing.running.system import waited_seconds
 
@@ -190,10 +190,38 @@ def test_getting_ready_takes_none_of_the_first_items_time(executor: str, tmp_pat
     assert (tmp_path / "warmed").read_text() == "bx"
 
 
+def test_a_fork_server_that_has_begun_already_is_taken_and_closed() -> None:
+    items = [Item(str(i), i) for i in range(3)]
+    with started_ahead("colorsys") as server:
+        outcomes = list(run(double, items, executor="inline", workers=2, server=server))
+        assert server.process.poll() is not None
+    assert sorted(o.value for o in outcomes) == [0, 2, 4]
+    with started_ahead() as server:  # made for one thread, where a lone item has two
+        outcomes = list(
+            run(
+                environment_of,
+                [Item("a", "OMP_NUM_THREADS")],
+                executor="inline",
+                workers=2,
+                server=server,
+            )
+        )
+        assert server.process.poll() is not None
+    assert outcomes[0].value == "2"
+
+
+def test_a_fork_server_that_cannot_start_says_why() -> None:
+    with started_ahead("no_such_module") as server:
+        server.process.wait(60)
+        with pytest.raises(RunnerError, match="no_such_module"):
+            list(run(double, [Item("a", 1)], executor="inline", workers=1, server=server))
+
+
 @pytest.mark.skipif(not waited_seconds(os.getpid()), reason="the system does not tell")
 def test_what_others_take_of_the_processor_is_none_of_an_items_time() -> None:
     (outcome,) = run(work_in_a_crowd, [Item("a", 0.6)], executor="inline", timeout=1.5)
-    assert outcome.status == "ok" and outcome.value > 1.5, outcome
+    assert outcome.status == "ok", outcome
+    assert outcome.value > 1.5
 
 
 def test_a_machine_with_other_packages_is_refused_by_name() -> None:

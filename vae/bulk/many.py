@@ -51,12 +51,13 @@ def encode_many(
     packing: tuple[Place, str] | None = None,
     overwrite: bool = False,
     server: ForkServer | None = None,
+    batch: int = 1,
 ) -> Summary:
     """Latents of every sample or mesh that `inputs` names, as out/<id>.safetensors.
 
     A ledger row for every one, and out/latents.json over all that are ok; done ones are skipped.
     packing: pack the latents into shards, where and how large (2GB). server: a fork server that is
-    starting already.
+    starting already. batch: shapes a pass; limits are then of a batch.
     Raises UsageError for inputs that are not there and for outputs of other settings (unless
     `overwrite`), and what `run_work` raises.
     """
@@ -75,6 +76,7 @@ def encode_many(
         begin=partial(begin_encoding, out, kernels),
         label="shapes",
         server=server,
+        batch=batch,
     )
     summary = run_work(entries, work, limits, again=None if overwrite else ())
     summary.passed_over = dict(passed_over)

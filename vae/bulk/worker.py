@@ -46,12 +46,8 @@ class ModelWorker(ABC, Generic[Settings]):
                 return {"input": facts, "unchanged": True}
             started = time.perf_counter()
             columns: dict[str, Any] = {}
-            try:
-                with delivered(self.out, columns) as folder:
-                    columns |= self.make(source, task.id, folder)
-            except MeshError as error:
-                told = error.message.replace(str(source), task.path)
-                raise MeshError(error.reason, told) from error
+            with delivered(self.out, columns) as folder:
+                columns |= self.make(source, task.id, folder)
         columns["seconds"] = time.perf_counter() - started
         return {"input": facts, "unchanged": False, self.key: columns}
 
@@ -63,12 +59,21 @@ class ModelWorker(ABC, Generic[Settings]):
 
 @contextlib.contextmanager
 def input_of(task: Task) -> Iterator[Path | SampleAt]:
-    """A task's input: a file of this machine, or the part of a file or object that it is."""
-    if task.part is not None:
-        yield SampleAt(place(task.path), task.part.offset, task.part.size)
-        return
-    with fetched(task.path) as path:
-        yield Path(path)
+    """A task's input: a file of this machine, or the part of a file or object that it is.
+
+    A MeshError about it names it as the task does.
+    """
+    with contextlib.ExitStack() as stack:
+        source: Path | SampleAt
+        if task.part is not None:
+            source = SampleAt(place(task.path), task.part.offset, task.part.size)
+        else:
+            source = Path(stack.enter_context(fetched(task.path)))
+        try:
+            yield source
+        except MeshError as error:
+            told = error.message.replace(str(source), task.path)
+            raise MeshError(error.reason, told) from error
 
 
 def facts_of_input(task: Task, source: Path | SampleAt) -> dict[str, Any]:

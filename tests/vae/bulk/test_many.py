@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from vae_samples import MODEL, box_sample, write_boxes, write_model
+from vae_samples import MODEL, Deadly, box_sample, write_boxes, write_model
 
 from preprocessing.console import UsageError
 from preprocessing.mesh import load_mesh, save_mesh
@@ -153,3 +153,44 @@ def test_another_model_on_another_machine_is_refused(model: Path) -> None:
     source, _ = model_source(model, None, "cpu", LIMITS)
     with pytest.raises(UsageError, match="other weights here"):
         replace(source, sha256="0" * 64).load()
+
+
+def test_a_batch_is_what_each_is_alone(model: Path, tmp_path: Path) -> None:
+    """Four of equal sizes with a broken one among them, and one of another size: a row each."""
+    data = write_boxes(tmp_path / "in", 4)
+    (data / "box1a.safetensors").write_bytes(b"no sample")
+    write_sample(box_sample("few", (0.9, 0.5, 0.5), 2), data / "few.safetensors")
+    write_sample(box_sample("other", (0.9, 0.5, 0.4), 96), data / "other.safetensors")
+    settings, source = asked(model)
+    limits = replace(LIMITS, workers=1)
+    wanted = {
+        **dict.fromkeys(("box0", "box1", "box2", "box3", "other"), ("ok", "")),
+        "box1a": ("rejected", "bad-file"),
+        "few": ("rejected", "no-tokens"),
+    }
+    for batch in (1, 4):
+        encode_many([str(data)], tmp_path / str(batch), settings, source, limits, batch=batch)
+        assert rows_of(tmp_path / str(batch)) == wanted
+    for name in (name for name, (status, _) in wanted.items() if status == "ok"):
+        one, four = (read_latents(tmp_path / n / f"{name}.safetensors") for n in ("1", "4"))
+        assert torch.equal(one.positions, four.positions)
+        assert (one.salient, one.item_id) == (four.salient, four.item_id)
+        for given, found in ((one.mean, four.mean), (one.logvar, four.logvar)):
+            torch.testing.assert_close(found, given, atol=1e-5, rtol=1e-5)
+
+    (tmp_path / "4/box2.safetensors").unlink()
+    again = encode_many([str(data)], tmp_path / "4", settings, source, limits, batch=4)
+    assert again.counts == {"ok": 1, "skipped": 4, "rejected": 2}
+
+
+def test_what_fails_a_whole_batch_is_tried_alone(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that kills its reader costs itself alone."""
+    data, out = write_boxes(tmp_path / "in", 4), tmp_path / "latents"
+    monkeypatch.setattr("vae.bulk.many.Encoder", Deadly)
+    (data / "deadly.safetensors").write_bytes(b"")
+    settings, source = asked(model)
+    summary = encode_many([str(data)], out, settings, source, LIMITS, batch=5)
+    assert summary.counts == {"ok": 4, "crashed": 1}
+    assert rows_of(out)["deadly"] == ("crashed", "exit code 7")
