@@ -20,14 +20,13 @@ from preprocessing.console import Interrupted, Progress, StopError, UsageError
 from preprocessing.doctor import memory_limit
 from preprocessing.files import FULL
 from preprocessing.first_look import make_out_folder
-from preprocessing.running.batches import run_batches
 from preprocessing.running.deciding import Decider, Refused, Task, extremes_first
 from preprocessing.running.ids import Entry, readable
 from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
 from preprocessing.running.one_setting import claim
 from preprocessing.running.recording import Recorder, open_stages
 from preprocessing.running.run_settings import RunRecord, plan_told, settings_key
-from preprocessing.running.runner import Item, run
+from preprocessing.running.runner import Item, run, run_batches
 from preprocessing.running.stages import HEAVY
 from preprocessing.running.summary import Summary
 from preprocessing.running.system import available_cores
@@ -130,7 +129,7 @@ def carry_out(
 ) -> None:
     """Run what is left and record every outcome."""
     items = left(entries, decider, recorder)
-    given = {"preload": work.preload, "server": work.server, **limits.for_runner()}
+    given = {"preload": work.preload, **limits.for_runner()}
     if work.batch == 1:
         outcomes = run(work.function, items, **given)
     else:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from preprocessing.console import UsageError
+from preprocessing.running.runner_child import Reply
 from preprocessing.running.supervisor import (
     ForkServer,
     Item,
@@ -32,6 +33,7 @@ from preprocessing.settings import EXECUTORS, SHARE
 
 __all__ = ["Item", "Outcome", "RunnerError", "run"]
 
+Runs = Callable[[Iterator[Item]], Generator[Outcome, None, None]]
 FEW_ITEMS = 256  # up to here the six seconds that Ray takes to start and stop are not worth it
 
 
@@ -45,9 +47,8 @@ def run(
     memory: float | str | None = None,
     retries: int = 0,
     ray_address: str | None = None,
-    preload: Iterable[str] = (),
+    preload: Iterable[str] | ForkServer = (),
     gpus: float = 0.0,
-    server: ForkServer | None = None,
 ) -> Generator[Outcome, None, None]:
     """Call `function(item.payload)` for each item in a child process; yield outcomes as they come.
 
@@ -57,13 +58,14 @@ def run(
     item; both are outside of every item's limits. items may be a generator: it is read as workers
     become free. workers: cores to use, 0 for all (on a cluster: also of machines that join while
     the run goes on); with fewer items than cores, an item gets several threads. timeout: seconds an
-    item; memory: GB (resident) an item, or SHARE: with Ray, of the machine that a worker is on,
-    nine tenths over the workers that fit it. retries: more tries for an item that was not ok; an
-    item whose worker was lost (node gone, killed from outside) is tried again up to 3 times in any
-    case. executor: "inline", "ray", or "auto": Ray, where it is installed, for more than 256 items
-    on several cores or when `ray_address` is given. preload: more modules for the fork server.
-    gpus: that Ray gives each worker, as a fraction where several share one. server: one that is
-    starting already; taken where it fits, and closed in any case.
+    item, without those in which others had the processors (Linux); memory: GB (resident) an item,
+    or SHARE: with Ray, of the machine that a worker is on, nine tenths over the workers that fit
+    it. retries: more tries for an item that was not ok; an item whose worker was lost (node gone,
+    killed from outside) is tried again up to 3 times in any case. executor: "inline", "ray", or
+    "auto": Ray, where it is installed, for more than 256 items on several cores or when
+    `ray_address` is given. preload: more modules for the fork server, or one that is importing them
+    already (`started_ahead`): taken where it fits, closed in any case. gpus: that Ray gives each
+    worker, as a fraction where several share one.
 
     Closing the generator (or an exception in its consumer) kills the children at once. Raises
     ValueError for an unknown executor, UsageError for Ray where it is not installed, RunnerError
@@ -85,8 +87,10 @@ def run(
         return
     slots = max(1, min(cores or len(peeked), len(peeked)))
     threads = max(1, cores // slots)
-    job = make_job(function, timeout, memory, retries, threads, preload)
-    if server is not None and (executor != "inline" or server.threads != threads):
+    server = preload if isinstance(preload, ForkServer) else None
+    modules = preload.ahead if isinstance(preload, ForkServer) else preload
+    job = make_job(function, timeout, memory, retries, threads, modules)
+    if server is not None and not (executor == "inline" and server.serves(threads)):
         server.close()
         server = None
     if executor == "inline":
@@ -97,6 +101,50 @@ def run(
         from preprocessing.running.runner_ray import run_ray
 
         yield from run_ray(job, iterator, slots if cores else 0, ray_address, gpus)
+
+
+def run_batches(call: Runs, items: Iterator[Item], size: int) -> Generator[Outcome, None, None]:
+    """Outcomes of items that go through `call` up to `size` at a time.
+
+    `call` calls its function with a tuple of payloads, which returns a Reply for each; seconds of
+    an outcome are the batch's over its tasks.
+    """
+    members: dict[str, tuple[Item, ...]] = {}
+
+    def grouped(some: Iterator[Item], size: int) -> Iterator[Item]:
+        while batch := tuple(itertools.islice(some, size)):
+            members[batch[0].id] = batch
+            yield Item(batch[0].id, tuple(item.payload for item in batch))
+
+    alone: list[Item] = []
+    for some, together in ((items, size), (iter(alone), 1)):
+        with contextlib.closing(call(grouped(some, together))) as outcomes:
+            for outcome in outcomes:
+                batch = members.pop(outcome.id)
+                if outcome.status != "ok" and len(batch) > 1:
+                    alone.extend(batch)
+                else:
+                    yield from split(outcome, batch)
+
+
+def split(outcome: Outcome, batch: tuple[Item, ...]) -> Iterator[Outcome]:
+    """The outcomes of a batch's items; a batch of one that failed as a whole is its item's."""
+    if outcome.status != "ok":
+        yield outcome
+        return
+    seconds, peak, replies = outcome.seconds / len(batch), outcome.peak_memory_mb, outcome.value
+    reply: Reply
+    for item, reply in zip(batch, replies, strict=True):
+        yield Outcome(
+            item.id,
+            reply.status,
+            reply.reason,
+            seconds,
+            peak,
+            reply.value,
+            reply.detail,
+            outcome.node,
+        )
 
 
 def make_job(

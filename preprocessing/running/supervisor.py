@@ -94,12 +94,13 @@ class ForkServer:
 
     def __init__(self, threads: int, path: Iterable[str], ahead: Iterable[str] = ()) -> None:
         """threads: of native libraries, per child; path: as sys.path; ahead: modules to import."""
-        self.threads, self.lock, self.log = threads, threading.Lock(), memory_file()
+        self.threads, self.ahead = threads, tuple(ahead)
+        self.lock, self.log = threading.Lock(), memory_file()
         self.control, theirs = socket.socketpair()
         code = (
             "import sys; from preprocessing.running.runner_child import serve; serve(*sys.argv[1:])"
         )
-        given = [str(theirs.fileno()), ",".join(ahead)]
+        given = [str(theirs.fileno()), ",".join(self.ahead)]
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-u", "-c", code, *given],
@@ -116,6 +117,10 @@ class ForkServer:
         server = cls(job.threads, job.sys_path)
         server.give(job)
         return server
+
+    def serves(self, threads: int) -> bool:
+        """Whether a job of so many threads a child can be given to it."""
+        return self.threads == threads and self.control.fileno() >= 0
 
     def give(self, job: Job) -> None:
         """Tell what the children will run."""

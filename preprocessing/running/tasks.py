@@ -78,18 +78,16 @@ class Work:
 
     told: the settings by name, as run.json keeps them. function: called with each Task in a child,
     returns the ledger's columns by `Output.key`, and `input` and `unchanged` (see stages.prepare).
-    preload: modules the fork server loads for it. begin: called with `quiet` before the first item,
-    when the folder is known to be fit. server: a fork server that is starting already.
-    batch: tasks a call; for more than one, `function` takes a tuple of them and returns a Reply
-    (runner_child.py) for each.
+    preload: modules the fork server loads for it, or one that loads them already. begin: called
+    with `quiet` before the first item, when the folder is known to be fit. batch: tasks a call; for
+    more than one, `function` takes a tuple of them and returns a Reply (runner_child.py) for each.
     """
 
     out: Place
     outputs: tuple[Output, ...]
     told: Mapping[str, Any]
     function: Callable[[Any], Any]
-    preload: tuple[str, ...]
+    preload: "tuple[str, ...] | ForkServer"
     begin: Callable[[bool], None]
     label: str = "meshes"
-    server: "ForkServer | None" = None
     batch: int = 1

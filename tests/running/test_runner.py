@@ -193,7 +193,7 @@ def test_getting_ready_takes_none_of_the_first_items_time(executor: str, tmp_pat
 def test_a_fork_server_that_has_begun_already_is_taken_and_closed() -> None:
     items = [Item(str(i), i) for i in range(3)]
     with started_ahead("colorsys") as server:
-        outcomes = list(run(double, items, executor="inline", workers=2, server=server))
+        outcomes = list(run(double, items, executor="inline", workers=2, preload=server))
         assert server.process.poll() is not None
     assert sorted(o.value for o in outcomes) == [0, 2, 4]
     with started_ahead() as server:  # made for one thread, where a lone item has two
@@ -203,7 +203,7 @@ def test_a_fork_server_that_has_begun_already_is_taken_and_closed() -> None:
                 [Item("a", "OMP_NUM_THREADS")],
                 executor="inline",
                 workers=2,
-                server=server,
+                preload=server,
             )
         )
         assert server.process.poll() is not None
@@ -214,7 +214,7 @@ def test_a_fork_server_that_cannot_start_says_why() -> None:
     with started_ahead("no_such_module") as server:
         server.process.wait(60)
         with pytest.raises(RunnerError, match="no_such_module"):
-            list(run(double, [Item("a", 1)], executor="inline", workers=1, server=server))
+            list(run(double, [Item("a", 1)], executor="inline", workers=1, preload=server))
 
 
 @pytest.mark.skipif(not waited_seconds(os.getpid()), reason="the system does not tell")

@@ -72,10 +72,9 @@ def encode_many(
         outputs=(Output("latents", out, LATENTS, settings_key(settings)),),
         told={"encode": asdict(settings)},
         function=Encoder(settings, source, out, kernels),
-        preload=("vae.bulk.encoding", *(HEAVY if kernels else ())),
+        preload=server or ("vae.bulk.encoding", *(HEAVY if kernels else ())),
         begin=partial(begin_encoding, out, kernels),
         label="shapes",
-        server=server,
         batch=batch,
     )
     summary = run_work(entries, work, limits, again=None if overwrite else ())
@@ -107,10 +106,9 @@ def decode_many(
         outputs=(Output("decoded", out, DECODED, settings_key(settings)),),
         told={"decode": asdict(settings)},
         function=Decoder(settings, source, out),
-        preload=("vae.bulk.decoding",),
+        preload=server or ("vae.bulk.decoding",),
         begin=partial(compile_cold, READING, [warm_reading]),
         label="latents",
-        server=server,
     )
     summary = run_work(entries, work, limits, again=None if overwrite else ())
     summary.passed_over = dict(passed_over)

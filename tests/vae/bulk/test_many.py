@@ -15,6 +15,7 @@ from preprocessing.mesh import load_mesh, save_mesh
 from preprocessing.points.samples import read_sample, write_sample
 from preprocessing.points.shards import find_packed
 from preprocessing.running.ledger import read_ledger
+from preprocessing.running.runner import started_ahead
 from preprocessing.settings import Limits
 from preprocessing.shapes import box
 from vae.bulk.many import decode_many, encode_many, model_source
@@ -191,6 +192,7 @@ def test_what_fails_a_whole_batch_is_tried_alone(
     monkeypatch.setattr("vae.bulk.many.Encoder", Deadly)
     (data / "deadly.safetensors").write_bytes(b"")
     settings, source = asked(model)
-    summary = encode_many([str(data)], out, settings, source, LIMITS, batch=5)
+    with started_ahead("vae.bulk.encoding") as server:
+        summary = encode_many([str(data)], out, settings, source, LIMITS, server=server, batch=5)
     assert summary.counts == {"ok": 4, "crashed": 1}
     assert rows_of(out)["deadly"] == ("crashed", "exit code 7")
