@@ -2,8 +2,9 @@
 
 The loop is what a user would write: one process, the weights hashed a shape; with torch's own
 number of threads, and with one, as each worker has, which gives the bytes that are compared. Bulk
-encoding counts from its start to its last file, start of the workers, ledger and statistics
-included. Shapes are samples below DATA, taken again under other names up to --count.
+encoding is the command `dora-vae encode`; start and end of every process count, and of the command
+its workers', ledger and statistics. Shapes are samples below DATA, taken again under other names up
+to --count.
 
     python -m benchmarks.bulk.encode DATA [--count 200] [--tokens 256] [--workers 2]
 """
@@ -19,10 +20,6 @@ from pathlib import Path
 import torch
 
 from preprocessing.points.samples import read_sample, sample_files
-from preprocessing.settings import Limits
-from vae.bulk.many import encode_many, model_source
-from vae.bulk.settings import EncodeSettings
-from vae.inputs import model_eps
 from vae.latents import encode_shape, write_latents
 from vae.model import DoraVAE
 
@@ -39,18 +36,17 @@ def loop(model: str, data: Path, tokens: int, out: Path, one_thread: bool) -> No
         write_latents(latents, out / f"{name}.safetensors")
 
 
-def bulk(model: str, data: Path, tokens: int, out: Path, workers: int) -> None:
-    """The same shapes by the runner."""
-    limits = Limits(workers=workers, quiet=True)
-    source, limits = model_source(model, None, "cpu", limits, tokens)
-    settings = EncodeSettings(model_sha256=source.sha256, tokens=tokens, eps=model_eps(model))
-    encode_many([str(data)], out, settings, source, limits)
+def bulk(model: str, data: Path, tokens: int, out: Path, workers: int) -> list[str]:
+    """The command that encodes the same shapes."""
+    code = "from vae.cli import main; main()"
+    options = f"--model {model} --tokens {tokens} --workers {workers} --device cpu --quiet"
+    return [sys.executable, "-c", code, "encode", str(data), "--out", str(out), *options.split()]
 
 
-def timed(arguments: list[str]) -> tuple[float, float]:
-    """Seconds by the clock and of the processor, of this script run with `arguments`."""
+def timed(command: list[str]) -> tuple[float, float]:
+    """Seconds by the clock and of the processor that a command takes."""
     before, started = os.times(), time.perf_counter()
-    subprocess.run([sys.executable, "-m", "benchmarks.bulk.encode", *arguments], check=True)
+    subprocess.run(command, check=True)
     seconds, after = time.perf_counter() - started, os.times()
     spent = (after.children_user + after.children_system) - (
         before.children_user + before.children_system
@@ -66,29 +62,31 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=("loop", "one-thread", "bulk"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("loop", "one-thread"), help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.only in ("loop", "one-thread"):
+    if given.only:
         loop(given.model, given.data, given.tokens, given.out, given.only == "one-thread")
-        return
-    if given.only == "bulk":
-        bulk(given.model, given.data, given.tokens, given.out, given.workers)
         return
     with tempfile.TemporaryDirectory(dir=given.data.parent) as folder:
         shapes, found = Path(folder) / "shapes", list(sample_files(given.data).values())
         shapes.mkdir()
         for number in range(given.count):
             os.link(found[number % len(found)], shapes / f"{number:04d}.safetensors")
-        common = [str(shapes), "--model", given.model, "--tokens", str(given.tokens)]
-        common += ["--workers", str(given.workers)]
+        asked = [str(shapes), "--model", given.model, "--tokens", str(given.tokens)]
+        script = [sys.executable, "-m", "benchmarks.bulk.encode", *asked]
+        outs = {name: Path(folder) / name for name in ("loop", "one-thread", "bulk")}
+        commands = {
+            only: [*script, "--only", only, "--out", str(outs[only])]
+            for only in ("loop", "one-thread")
+        }
+        commands["bulk"] = bulk(given.model, shapes, given.tokens, outs["bulk"], given.workers)
         seconds = {}
-        for only in ("loop", "one-thread", "bulk"):
-            out = Path(folder) / only
-            seconds[only], spent = timed([*common, "--only", only, "--out", str(out)])
-            print(f"{only:10} {seconds[only]:8.1f} s   {spent:8.1f} s of processor", flush=True)
-        names = [path.name for path in sorted((Path(folder) / "loop").iterdir())]
-        ours, theirs = Path(folder) / "bulk", Path(folder) / "one-thread"
+        for name, command in commands.items():
+            seconds[name], spent = timed(command)
+            print(f"{name:10} {seconds[name]:8.1f} s   {spent:8.1f} s of processor", flush=True)
+        names = [path.name for path in sorted(outs["loop"].iterdir())]
+        ours, theirs = outs["bulk"], outs["one-thread"]
         same = all((ours / name).read_bytes() == (theirs / name).read_bytes() for name in names)
     ratio, single = (seconds[only] / seconds["bulk"] for only in ("loop", "one-thread"))
     print(
