@@ -100,7 +100,7 @@ class WatertightSettings:
     keep_cavities: bool = False
     close_holes: float | None = None
     simplify: float | None = None
-    tolerance: float = 0.05
+    tolerance: float = 0.025
     corners: str = "round"
     mitre: float = MITRE
     audit: str = "basic"

@@ -33,6 +33,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     spokes,
     start,
     uncollapse,
+    unflip,
 )
 from preprocessing.solid.remesh.near_kernels import is_near, offset_at
 
@@ -73,8 +74,7 @@ def flip_cleanly(mesh, h, ring):  # type: ignore[no-untyped-def]
     sharp = sharp or min(agreement(gradient, a, c), agreement(gradient, a, d)) < SHARP
     sharp = sharp or min(agreement(gradient, b, c), agreement(gradient, b, d)) < SHARP
     if sharp and not faces_are_clean(v, faces, mates, leaving, (f, e), (a, b, c, d), ring):
-        for _ in range(3):
-            flip(faces, mates, leaving, 3 * f + 1)
+        unflip(faces, mates, leaving, f)
         return False
     return True
 

@@ -3,6 +3,8 @@
 `near` is as of near_kernels.py.
 """
 
+import math
+
 import numba as nb
 import numpy as np
 
@@ -16,6 +18,8 @@ SETTLED = 1e-9  # of eps
 PARALLEL = 0.04
 # A new vertex keeps this share of the edge away from its ends.
 ENDS = 0.08
+# The shortest edges may be off by so many times the tolerance.
+SHORT = 2.5
 
 
 @nb.njit(cache=True)
@@ -112,11 +116,13 @@ def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-d
     """How far the middles of edges are from eps, in eps, float32 (3F,): 0 where within limits.
 
     One half-edge of each pair is judged, where no end is in frozen (V,) and both are in dirty (V,).
-    limits: (share of eps, cosine between normals above which a chord need not be asked).
+    limits: (share of eps for an edge one cell long, cosine between normals above which a chord need
+    not be asked). Longer edges may be off by less and shorter ones by more, as their length says,
+    up to SHORT times the share: the faces beside them are as much smaller.
     """
     vertices, gradient, faces, mates = mesh[0], mesh[1], mesh[2], mesh[3]
     found = np.zeros(3 * faces.shape[0], np.float32)
-    eps = near[4]
+    eps, step = near[4], near[5]
     for h in nb.prange(3 * faces.shape[0]):
         if mates[h] < h or faces[h // 3, 0] < 0:
             continue
@@ -133,7 +139,12 @@ def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-d
         x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
         x, y, z = x + vertices[b, 0], y + vertices[b, 1], z + vertices[b, 2]
         d = offset_at(near, 0.5 * x, 0.5 * y, 0.5 * z)[0]
-        if abs(d - eps) > limits[0] * eps:
+        long = math.sqrt(
+            (vertices[a, 0] - vertices[b, 0]) ** 2
+            + (vertices[a, 1] - vertices[b, 1]) ** 2
+            + (vertices[a, 2] - vertices[b, 2]) ** 2
+        )
+        if abs(d - eps) * max(long, step / SHORT) > limits[0] * eps * step:
             found[h] = (d - eps) / eps
     return found
 

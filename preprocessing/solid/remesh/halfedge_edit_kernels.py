@@ -88,10 +88,7 @@ def edge_between(faces, mates, leaving, a, b):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def flip(faces, mates, leaving, h):  # type: ignore[no-untyped-def]
-    """Turn edge ab with tips c and d into edge cd; the caller knows that no edge joins these.
-
-    Three flips more of the new edge, 3 f + 1, bring the old one back.
-    """
+    """Turn edge ab with tips c and d into edge cd; the caller knows that no edge joins these."""
     f, e = h // 3, mates[h] // 3
     a, b, c, d = corners(faces, mates, h)
     bc, ca, ad, db = _rim(mates, h)
@@ -103,6 +100,13 @@ def flip(faces, mates, leaving, h):  # type: ignore[no-untyped-def]
     _pair(mates, 3 * e, bc)
     _pair(mates, 3 * e + 2, db)
     leaving[a], leaving[d], leaving[c], leaving[b] = 3 * f, 3 * f + 1, 3 * f + 2, 3 * e
+
+
+@nb.njit(cache=True)
+def unflip(faces, mates, leaving, f):  # type: ignore[no-untyped-def]
+    """Take a flip back at once: f is the face that the half-edge was in."""
+    for _ in range(3):
+        flip(faces, mates, leaving, 3 * f + 1)
 
 
 @nb.njit(cache=True)
@@ -201,6 +205,24 @@ def unsplit(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
     _pair(mates, 3 * e + 1, ad)
     _pair(mates, 3 * e + 2, db)
     leaving[a], leaving[b], leaving[c], leaving[d] = 3 * f, 3 * e, 3 * f + 2, 3 * e + 2
+
+
+@nb.njit(cache=True)
+def mark(mesh, at, flags, rings):  # type: ignore[no-untyped-def]
+    """Flag what a change round vertex `at` may have changed.
+
+    flags: faces to be tried again, faces to be rescued again (F,), vertices with new edges (V,).
+    mesh: as of change_kernels.py. rings (2,MOST_SPOKES) are scratch.
+    """
+    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
+    again, fresh, dirty = flags
+    dirty[at] = True
+    for i in range(spokes(mates, leaving[at], rings[0])):
+        p = start(faces, after(rings[0][i]))
+        dirty[p] = True
+        for j in range(spokes(mates, leaving[p], rings[1])):
+            again[rings[1][j] // 3] = True
+            fresh[rings[1][j] // 3] = True
 
 
 @nb.njit(cache=True)

@@ -2,13 +2,15 @@
 
 Marching cubes puts vertices on the offset and leaves three faults: chords cut the round edges and
 the creases, needles and caps stand where the surface passes close to a grid corner, and caps tilt.
-Chords that are off by more than a tolerance get a vertex, on the crease where they cut one; needles
-are collapsed and caps flipped, on the surface and manifold. Only what is bad, and later what
-changed near it, is looked at.
+It also spends faces on what is flat. There vertices go first; chords that are off by more than a
+tolerance get a vertex or are flipped, and those over a crease are led along it; needles are
+collapsed and caps flipped, on the surface and manifold. Only what is bad, and later what changed
+near it, is looked at.
 
 Here and there that makes faces meet, and they have to stay as they were. So that nothing else is
 done twice, the surface is remeshed in large cubes whose seams stay, and where faces meet their cube
-alone starts again, with those vertices frozen; then the seams are remeshed in the same way.
+alone starts again, with those vertices frozen; then the seams are remeshed in the same way, and
+slivers where faces had met get another chance.
 """
 
 import numpy as np
@@ -31,12 +33,12 @@ def remesh(start: Marched, eps: float, tolerance: float) -> tuple[Mesh, np.ndarr
     mesh, near = Mesh(start.surface.vertices, start.surface.faces), start.cover.near(eps)
     owner = cubes(start)
     seam = seam_vertices(mesh, owner)
-    inner, gradient, origin, trouble = remesh_apart(
+    inner, gradient, origin = remesh_apart(
         mesh, start.gradient, owner, start.stays | seam, near, tolerance
     )
-    outer, _, last, _ = remesh_apart(
+    outer, _, last = remesh_apart(
         inner, gradient, np.zeros(len(inner.faces), np.int32),
-        (start.stays | trouble)[origin], near, tolerance,
+        start.stays[origin], near, tolerance,
         only=widened(inner.faces, seam[origin], 2),
     )  # fmt: skip
     return outer, origin[last]
@@ -50,13 +52,13 @@ def remesh_apart(
     near: tuple,
     tolerance: float,
     only: np.ndarray | None = None,
-) -> tuple[Mesh, np.ndarray, np.ndarray, np.ndarray]:
-    """The mesh remeshed without making faces meet, its gradients, an old vertex near each, trouble.
+) -> tuple[Mesh, np.ndarray, np.ndarray]:
+    """The mesh remeshed without making faces meet, its gradients, an old vertex near each.
 
     Vertices near which faces met are frozen, with those round them, and the faces of the same
-    owner (F,) start again, as often as it takes: in the end all of them are frozen. Trouble (V,)
-    are the old vertices where that was so. Between faces of two owners all vertices are in frozen
-    (V,). `only` (V,): where to look at first, if not everywhere.
+    owner (F,) start again, as often as it takes: in the end all of them are frozen. Between faces
+    of two owners all vertices are in frozen (V,). `only` (V,): where to look at first, if not
+    everywhere; slivers are rescued everywhere.
     """
     asked = np.ones(len(start.vertices), bool) if only is None else only
     trouble = np.zeros(len(start.vertices), bool)
@@ -66,7 +68,7 @@ def remesh_apart(
         work.improve(near, (tolerance, ALIKE))
         crossing = work.crossing(start, redone)
         if not len(crossing):
-            return *work.finished(), trouble
+            return work.finished()
         trouble[work.origin[work.faces[crossing]]] = True
         trouble = widened(start.faces, trouble)
         redone[:] = False

@@ -17,7 +17,9 @@ from preprocessing.solid.remesh.change_kernels import (
     try_flip,
     try_slide,
 )
+from preprocessing.solid.remesh.crease_kernels import lead
 from preprocessing.solid.remesh.fairness_kernels import (
+    FINE,
     is_sharp,
     smallest_cosine,
     squares,
@@ -26,10 +28,10 @@ from preprocessing.solid.remesh.fairness_kernels import (
 )
 from preprocessing.solid.remesh.halfedge_edit_kernels import (
     MOST_SPOKES,
-    after,
     before,
     corners,
     edge_between,
+    mark,
     split,
     spokes,
     start,
@@ -37,6 +39,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
 )
 
 BLOCK = 24
+NEARER = 0.5  # share of a chord's error that a flip has to get below
 COLOURS = 8
 
 
@@ -102,22 +105,10 @@ def _better(near, mesh, f, frozen, limits, rings, spare):  # type: ignore[no-unt
 
 
 @nb.njit(cache=True)
-def _mark(mesh, at, again, dirty, rings):  # type: ignore[no-untyped-def]
-    """Flag what a change round vertex `at` may have changed: vertices, faces to be tried again."""
-    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
-    dirty[at] = True
-    for i in range(spokes(mates, leaving[at], rings[0])):
-        p = start(faces, after(rings[0][i]))
-        dirty[p] = True
-        for j in range(spokes(mates, leaving[p], rings[1])):
-            again[rings[1][j] // 3] = True
-
-
-@nb.njit(cache=True)
 def _tidy_block(near, mesh, frozen, limits, most, flags, listed, spare):  # type: ignore[no-untyped-def]
     """Try the listed faces of one block; how many changes were made."""
     v, faces = mesh[0], mesh[2]
-    again, dirty = flags
+    again = flags[0]
     rings = np.empty((4, MOST_SPOKES), np.int64)
     done = 0
     for f in listed:
@@ -128,7 +119,7 @@ def _tidy_block(near, mesh, frozen, limits, most, flags, listed, spare):  # type
         at = _better(near, mesh, f, frozen, limits, rings, spare)
         if at >= 0:
             done += 1
-            _mark(mesh, at, again, dirty, rings)
+            mark(mesh, at, flags, rings)
     return done
 
 
@@ -137,8 +128,7 @@ def tidy_blocks(near, mesh, frozen, limits, most, flags, listed, first, spare): 
     """Try the faces listed[first[i]:first[i + 1]] of blocks i of one colour; changes made.
 
     Faces whose smallest angle has a cosine above `most` are bettered; those with a vertex in
-    frozen (V,) keep their edges. flags: faces to be tried again (F,), vertices whose edges changed
-    (V,). Rows of vertices from `spare` on, one a block, are scratch.
+    frozen (V,) keep their edges. flags: as of halfedge_edit_kernels.mark. Rows of vertices from `spare` on, one a block, are scratch.
     """
     done = np.zeros(first.shape[0] - 1, np.int64)
     for i in nb.prange(first.shape[0] - 1):
@@ -149,16 +139,19 @@ def tidy_blocks(near, mesh, frozen, limits, most, flags, listed, first, spare): 
 
 @nb.njit(cache=True)
 def _flip_nearer(near, mesh, h, ring):  # type: ignore[no-untyped-def]
-    """Flip an edge if its middle comes nearer to the offset by it; whether it was done."""
+    """Flip an edge if its middle comes much nearer to the offset by it; whether it was done."""
     v, gradient, faces, mates, leaving = mesh
     a, b, c, d = corners(faces, mates, h)
     if c == d or squares(v, c, d, a)[2] > (LONGEST * near[5]) ** 2:
+        return False
+    worst = max(smallest_cosine(v, a, b, c), smallest_cosine(v, b, a, d))
+    if max(smallest_cosine(v, a, d, c), smallest_cosine(v, b, c, d)) > max(worst, FINE):
         return False
     if not (upright(v, gradient, a, d, c) and upright(v, gradient, b, c, d)):
         return False
     if edge_between(faces, mates, leaving, c, d) >= 0:
         return False
-    if chord_error(near, v, c, d) > 0.7 * chord_error(near, v, a, b):
+    if chord_error(near, v, c, d) > NEARER * chord_error(near, v, a, b):
         return False
     return flip_cleanly(mesh, h, ring)
 
@@ -187,17 +180,19 @@ def _split_cleanly(mesh, h, new, row, longest, rings):  # type: ignore[no-untype
 
 
 @nb.njit(cache=True)
-def bend(near, mesh, origin, bends, rows, flags):  # type: ignore[no-untyped-def]
-    """Split edges at new points; bends: their ends (K,2), points (K,3), gradients (K,3).
+def bend(near, mesh, origin, frozen, bends, rows, flags):  # type: ignore[no-untyped-def]
+    """Bend chords; bends: their ends (K,2), how far they are off (K,), new points (K,3), gradients
+    there (K,3), whether these were found (K,). Returns how many were bent.
 
     mesh: as of change_kernels.py. origin (V,) names an old vertex near each. rows: the first free
-    rows of faces and of v, of which each bend has two and one of its own. flags as of tidy_blocks.
-    Where a split would turn a face over or make faces meet, the edge is flipped if that helps.
+    rows of faces and of v, of which each bend has two and one of its own. flags as of
+    halfedge_edit_kernels.mark. A chord inside is flipped if that is much better and else split; one
+    in the open is split, or led along the crease (crease_kernels.py).
     """
     v, gradient, faces, mates, leaving = mesh
-    ends, points, normals = bends
-    again, dirty = flags
+    ends, off, points, normals, found = bends
     rings = np.empty((4, MOST_SPOKES), np.int64)
+    done = 0
     for i in range(ends.shape[0]):
         a = ends[i, 0]
         h = edge_between(faces, mates, leaving, a, ends[i, 1])
@@ -206,8 +201,18 @@ def bend(near, mesh, origin, bends, rows, flags):  # type: ignore[no-untyped-def
         new, row = rows[1] + i, rows[0] + 2 * i
         v[new] = points[i]
         gradient[new] = normals[i]
-        if _split_cleanly(mesh, h, new, row, LONGEST * near[5], rings):
+        at = -1
+        if off[i] < 0.0 and _flip_nearer(near, mesh, h, rings[0]):
+            at = start(faces, h)
+        elif found[i] and _split_cleanly(mesh, h, new, row, LONGEST * near[5], rings):
+            at = new
+        elif off[i] > 0.0:
+            h = edge_between(faces, mates, leaving, a, ends[i, 1])
+            at = lead(near, mesh, h, frozen, new, row, rings)
+        if at < 0:
+            continue
+        if at == new:
             origin[new] = origin[a]
-            _mark(mesh, new, again, dirty, rings)
-        elif _flip_nearer(near, mesh, h, rings[0]):
-            _mark(mesh, start(faces, h), again, dirty, rings)
+        mark(mesh, at, flags, rings)
+        done += 1
+    return done

@@ -7,13 +7,22 @@ import numpy as np
 from preprocessing.half_edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh
 from preprocessing.solid.crossings import crossing_faces
-from preprocessing.solid.remesh import deviation_kernels, tidy_kernels
+from preprocessing.solid.remesh import (
+    deviation_kernels,
+    rescue_kernels,
+    thinning_kernels,
+    tidy_kernels,
+)
 from preprocessing.solid.remesh import halfedge_edit_kernels as kernels
 
 ROUNDS, BENDS = 3, 2  # rounds of bending and tidying; times that edges are asked in a round
 FEW = 1 / 200  # share of the vertices below which new ones are not worth another round
 ROOM = 1 / 8  # free rows, as a share of those in use, that arrays get when they are full
 PASSES = 6  # times that what changed is tried again
+THINNINGS = 2  # times that vertices of the flat parts are merged
+RESCUES = 4  # times that the slivers left are tried in other ways
+LAST = 2  # times that what the rescue changed is bent again
+LOOSE = (1, 3, 6)  # times the tolerance that a rescue may leave in the end, one after the other
 SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
 
 
@@ -24,8 +33,8 @@ class Working:
     A face that is gone or a free row has -1 for its first corner, and vertices may be in no face;
     `used` are the rows of faces and of vertices that ever were taken. `origin`: an old vertex near
     each; `owner`: a number for each face, which faces that replace it inherit.
-    Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `dirty` the vertices
-    whose edges are new.
+    Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `fresh` those whose
+    rescue has not been tried, `dirty` the vertices whose edges are new.
     """
 
     vertices: np.ndarray
@@ -37,6 +46,7 @@ class Working:
     owner: np.ndarray
     frozen: np.ndarray
     again: np.ndarray
+    fresh: np.ndarray
     dirty: np.ndarray
     used: tuple[int, int]
 
@@ -51,6 +61,7 @@ class Working:
     ) -> "Working":
         """Take up a mesh; asked, frozen: bool (V,), vertices to look at and vertices that stay."""
         count, faces = len(start.vertices), start.faces.astype(np.int32)
+        again = np.asarray(asked[faces].any(axis=1))
         return cls(
             start.vertices.copy(),
             gradient.copy(),
@@ -60,10 +71,16 @@ class Working:
             np.arange(count, dtype=np.int32),
             owner,
             frozen.copy(),
-            np.asarray(asked[faces].any(axis=1)),
+            again,
+            again.copy(),
             asked.copy(),
             (len(faces), count),
         )
+
+    @property
+    def flags(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the kernels flag when they change something (halfedge_edit_kernels.mark)."""
+        return self.again, self.fresh, self.dirty
 
     @property
     def mesh(self) -> tuple[np.ndarray, ...]:
@@ -93,7 +110,7 @@ class Working:
         mine = used[:count]
         self.vertices[used], self.gradient[used] = start.vertices[mine], gradient[mine]
         self._match()
-        self.again[rows] = asked[start.faces[rows]].any(axis=1)
+        self.again[rows] = self.fresh[rows] = asked[start.faces[rows]].any(axis=1)
         self.dirty[used] = asked[mine]
 
     def _match(self) -> None:
@@ -106,12 +123,35 @@ class Working:
         self.leaving = np.where(halves < 0, -1, 3 * rows[halves // 3] + halves % 3).astype(np.int32)
 
     def improve(self, near: tuple, limits: tuple[float, float]) -> None:
-        """Tidy, then bend and tidy by turns. near: as of TriangleBricks; limits: judge_edges."""
+        """Thin and tidy, bend and tidy by turns, and rescue what is left a sliver.
+
+        near: as of TriangleBricks; limits: judge_edges.
+        """
+        for _ in range(THINNINGS):
+            thinning_kernels.thin(self.mesh, self.frozen, near[5])
         self.tidy(near, limits)
         for _ in range(ROUNDS):
             bent = sum(self.bend(near, limits) for _ in range(BENDS))
             self.tidy(near, limits)
             if bent < FEW * self.used[1]:
+                break
+        for _ in range(LAST):
+            self.rescue(near, limits[0])
+            if not sum(self.bend(near, limits) for _ in range(BENDS)):
+                break
+            self.tidy(near, limits)
+        for loose in LOOSE:
+            self.fresh[:] = True
+            self.rescue(near, loose * limits[0])
+
+    def rescue(self, near: tuple, tolerance: float) -> None:
+        """Better the slivers left, by whatever does."""
+        for _ in range(RESCUES):
+            poor = rescue_kernels.poor_faces(self.vertices, self.faces, self.frozen, self.fresh)
+            listed = np.flatnonzero(poor)
+            if not len(listed) or not rescue_kernels.rescue(
+                near, self.mesh, self.frozen, listed, tolerance, self.flags
+            ):
                 break
 
     def crossing(self, start: Mesh, owners: np.ndarray) -> np.ndarray:
@@ -153,13 +193,13 @@ class Working:
         first = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
         colour = keys[first[:-1]] // blocks
         self._make_room(0, int(np.bincount(colour).max()))  # scratch, a vertex a block
-        flags, done = (self.again, self.dirty), 0
+        done = 0
         for one in range(tidy_kernels.COLOURS):
             mine = np.flatnonzero(colour == one)
             if len(mine):
                 ends = first[mine[0] : mine[-1] + 2]
                 done += tidy_kernels.tidy_blocks(
-                    near, self.mesh, self.frozen, limits, SMALLEST, flags, listed, ends,
+                    near, self.mesh, self.frozen, limits, SMALLEST, self.flags, listed, ends,
                     self.used[1],
                 )  # fmt: skip
         return done
@@ -173,17 +213,17 @@ class Working:
         points, normals, found = deviation_kernels.new_points(
             near, self.mesh, chosen, deviation[chosen]
         )
-        chosen = chosen[found]
         corner = self.faces.reshape(-1)
         ends = np.stack([corner[chosen], corner[self.mates[chosen]]], axis=1)
-        bends = ends, points[found], normals[found]
+        bends = ends, deviation[chosen], points, normals, found
         more = len(ends)
         self._make_room(2 * more, more)
         rows, self.used = self.used, (self.used[0] + 2 * more, self.used[1] + more)
         self.owner[rows[0] : self.used[0]] = np.repeat(self.owner[chosen // 3], 2)
-        flags = (self.again, self.dirty)
-        tidy_kernels.bend(near, self.mesh, self.origin, bends, rows, flags)
-        return more
+        done: int = tidy_kernels.bend(
+            near, self.mesh, self.origin, self.frozen, bends, rows, self.flags
+        )
+        return done
 
     def _make_room(self, faces: int, vertices: int) -> None:
         """See to it that so many rows of faces and of vertices are free."""
@@ -195,6 +235,7 @@ class Working:
             rows = lack + int(ROOM * self.used[0])
             self.faces, self.mates = longer(self.faces, rows, -1), longer(self.mates, 3 * rows, -1)
             self.owner, self.again = longer(self.owner, rows), longer(self.again, rows)
+            self.fresh = longer(self.fresh, rows)
         if (lack := self.used[1] + vertices - len(self.vertices)) > 0:
             rows = lack + int(ROOM * self.used[1])
             self.vertices, self.gradient = longer(self.vertices, rows), longer(self.gradient, rows)

@@ -1,0 +1,170 @@
+"""Kernels that lead edges along the concave creases of an offset surface.
+
+A chord from one sheet to another cuts through the air over the crease where they meet. It is split
+on the crease, or below its middle, or one of its ends is moved onto the crease, or it is flipped:
+whichever leaves the least squared error, and only if that is clearly less than before, no face gets
+a sliver or looks the wrong way, and none meets another.
+
+`near` is as of near_kernels.py and `mesh` as of change_kernels.py.
+"""
+
+import math
+
+import numba as nb
+import numpy as np
+
+from preprocessing.solid.remesh.change_kernels import LONGEST
+from preprocessing.solid.remesh.deviation_kernels import crease_point, on_lattice, settle
+from preprocessing.solid.remesh.error_kernels import (
+    LEAST,
+    WRONG,
+    face_error,
+    pair_error,
+    place,
+    star_error,
+)
+from preprocessing.solid.remesh.fairness_kernels import faces_are_clean, normal, star_is_clean
+from preprocessing.solid.remesh.halfedge_edit_kernels import (
+    corners,
+    edge_between,
+    flip,
+    split,
+    unflip,
+    unsplit,
+)
+from preprocessing.solid.remesh.near_kernels import offset_at
+
+GAIN = 0.95  # share of the squared error that may be left
+WALK = 60  # steps down into a crevice, each as long as no sheet can be met on the way
+CREASE, BELOW, START, END, FLIP = 0, 1, 2, 3, 4  # what may be done about a chord
+
+
+@nb.njit(cache=True)
+def _lattice_point(found):  # type: ignore[no-untyped-def]
+    """What settle found as a place (error_kernels.place), and whether it is on the offset."""
+    x, y, z, gx, gy, gz, error = found
+    return (on_lattice(x), on_lattice(y), on_lattice(z), gx, gy, gz), error < 1e-6
+
+
+@nb.njit(cache=True)
+def _below(near, v, a, b, c, d):  # type: ignore[no-untyped-def]
+    """The place on the offset below the middle of edge ab with tips c and d, and whether found."""
+    n, m = normal(v, a, b, c), normal(v, b, a, d)
+    nx, ny, nz = n[0] + m[0], n[1] + m[1], n[2] + m[2]
+    long = math.sqrt(nx * nx + ny * ny + nz * nz)
+    x, y, z = 0.5 * (v[a, 0] + v[b, 0]), 0.5 * (v[a, 1] + v[b, 1]), 0.5 * (v[a, 2] + v[b, 2])
+    depth = 0.0
+    if long == 0.0:
+        return (x, y, z, 0.0, 0.0, 0.0), False
+    for _ in range(WALK):
+        move = offset_at(near, x, y, z)[0] - near[4]
+        depth += move
+        if move < 1e-7 * near[4] or depth > LONGEST * near[5]:
+            break
+        x, y, z = x - move * nx / long, y - move * ny / long, z - move * nz / long
+    p, found = _lattice_point(settle(near, x, y, z))
+    return p, found and depth <= LONGEST * near[5]
+
+
+@nb.njit(cache=True)
+def _saved(old, new):  # type: ignore[no-untyped-def]
+    """The error saved; -1 where that is not clearly something."""
+    return old - new if new < GAIN * old else -1.0
+
+
+@nb.njit(cache=True)
+def _split_saves(near, mesh, around, new, p, old):  # type: ignore[no-untyped-def]
+    """The error that a new vertex at p on edge ab with tips c and d saves."""
+    v = mesh[0]
+    a, b, c, d = around
+    place(mesh, new, p)
+    new = np.int32(new)
+    one = pair_error(near, v, (a, new, c), (new, b, c), LEAST)[0]
+    if one < WRONG:
+        one += pair_error(near, v, (b, new, d), (new, a, d), LEAST)[0]
+    return _saved(old, one)
+
+
+@nb.njit(cache=True)
+def _move_saves(near, mesh, at, p, ring):  # type: ignore[no-untyped-def]
+    """The error that moving a vertex to p saves."""
+    old = star_error(near, mesh, at, -1, ring, 2.0)[0]
+    back = place(mesh, at, p)
+    new = star_error(near, mesh, at, -1, ring, LEAST)[0]
+    place(mesh, at, back)
+    return _saved(old, new)
+
+
+@nb.njit(cache=True)
+def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-untyped-def]
+    """Fill gains (5,) with the error that each change of edge ab saves; the two new places."""
+    v, gradient, faces, mates, leaving = mesh
+    a, b, c, d = around
+    one, two = face_error(near, v, a, b, c)[0], face_error(near, v, b, a, d)[0]
+    old = one + two
+    gains[:] = -1.0
+    x, y, z, crossed = crease_point(near, v[a], gradient[a], v[b], gradient[b])
+    p, found = _lattice_point(settle(near, x, y, z))
+    if crossed and found:
+        gains[CREASE] = _split_saves(near, mesh, around, new, p, old)
+        if not frozen[a]:
+            gains[START] = _move_saves(near, mesh, a, p, rings[0])
+        if not frozen[b]:
+            gains[END] = _move_saves(near, mesh, b, p, rings[0])
+    q, found = _below(near, v, a, b, c, d)
+    if found:
+        gains[BELOW] = _split_saves(near, mesh, around, new, q, old)
+    if c != d and edge_between(faces, mates, leaving, c, d) < 0:
+        gains[FLIP] = _saved(old, pair_error(near, v, (a, d, c), (b, c, d), LEAST)[0])
+    return p, q
+
+
+@nb.njit(cache=True)
+def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignore[no-untyped-def]
+    """Do one of the changes unless faces then meet; the vertex round which it was done, or -1."""
+    v, gradient, faces, mates, leaving = mesh
+    a, b, c, d = around
+    h = edge_between(faces, mates, leaving, a, b)
+    p = places[1] if kind == BELOW else places[0]
+    if kind == FLIP:
+        f = h // 3
+        pair = (f, mates[h] // 3)
+        flip(faces, mates, leaving, h)
+        if faces_are_clean(v, faces, mates, leaving, pair, around, rings[0]):
+            return c
+        unflip(faces, mates, leaving, f)
+        return -1
+    at = new
+    if kind == START or kind == END:
+        at = a if kind == START else b
+        p = place(mesh, at, p)
+    else:
+        place(mesh, new, p)
+        split(faces, mates, leaving, h, new, row)
+    if star_is_clean(v, faces, mates, leaving, at, rings[0], rings[1]):
+        return at
+    if at == new:
+        unsplit(faces, mates, leaving, h // 3, row)
+    else:
+        place(mesh, at, p)
+    return -1
+
+
+@nb.njit(cache=True)
+def lead(near, mesh, h, frozen, new, row, rings):  # type: ignore[no-untyped-def]
+    """Mend the chord of half-edge h; the vertex round which something changed, or -1.
+
+    new and row: a free row of v and the first of two of faces, taken if the vertex is `new`.
+    """
+    around = corners(mesh[2], mesh[3], h)
+    gains = np.empty(5)
+    places = _weigh(near, mesh, around, frozen, new, gains, rings)
+    for _ in range(5):
+        kind = int(np.argmax(gains))
+        if gains[kind] <= 0.0:
+            return -1
+        gains[kind] = -1.0
+        at = _change_cleanly(mesh, around, kind, places, new, row, rings)
+        if at >= 0:
+            return at
+    return -1
