@@ -122,8 +122,8 @@ def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-un
 @nb.njit(cache=True)
 def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignore[no-untyped-def]
     """Do one of the changes unless faces then meet; the vertex round which it was done, or -1."""
-    v, gradient, faces, mates, leaving = mesh
-    a, b, c, d = around
+    v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
+    a, b, c = around[0], around[1], around[2]
     h = edge_between(faces, mates, leaving, a, b)
     p = places[1] if kind == BELOW else places[0]
     if kind == FLIP:
@@ -135,7 +135,7 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
         unflip(faces, mates, leaving, f)
         return -1
     at = new
-    if kind == START or kind == END:
+    if kind in (START, END):
         at = a if kind == START else b
         p = place(mesh, at, p)
     else:

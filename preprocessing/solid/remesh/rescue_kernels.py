@@ -74,7 +74,7 @@ def _within(new, old, tolerance):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True)
 def _try_flips(near, mesh, f, tolerance, ring):  # type: ignore[no-untyped-def]
     """Flip an edge of face f; the vertex round which it changed, or -1."""
-    v, gradient, faces, mates, leaving = mesh
+    v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
     for k in range(3):
         h = 3 * f + k
         a, b, c, d = corners(faces, mates, h)
@@ -100,7 +100,7 @@ def _try_flips(near, mesh, f, tolerance, ring):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True)
 def _try_collapse(near, mesh, h, tolerance, rings):  # type: ignore[no-untyped-def]
     """Merge the start of h into its end; whether it was done."""
-    v, gradient, faces, mates, leaving = mesh
+    v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
     count, _ = may_collapse(faces, mates, h, rings[0], rings[1])
     if count == 0:
         return False
@@ -139,7 +139,7 @@ def _towards_neighbours(near, mesh, at, share, ring):  # type: ignore[no-untyped
 @nb.njit(cache=True)
 def _try_move(near, mesh, at, share, tolerance, rings):  # type: ignore[no-untyped-def]
     """Move a vertex towards the middle of its neighbours; whether it was done."""
-    v, gradient, faces, mates, leaving = mesh
+    v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
     p, found = _towards_neighbours(near, mesh, at, share, rings[0])
     if not found:
         return False

@@ -128,7 +128,8 @@ def tidy_blocks(near, mesh, frozen, limits, most, flags, listed, first, spare): 
     """Try the faces listed[first[i]:first[i + 1]] of blocks i of one colour; changes made.
 
     Faces whose smallest angle has a cosine above `most` are bettered; those with a vertex in
-    frozen (V,) keep their edges. flags: as of halfedge_edit_kernels.mark. Rows of vertices from `spare` on, one a block, are scratch.
+    frozen (V,) keep their edges. flags: as of halfedge_edit_kernels.mark. Rows of vertices from
+    `spare` on, one a block, are scratch.
     """
     done = np.zeros(first.shape[0] - 1, np.int64)
     for i in nb.prange(first.shape[0] - 1):
