@@ -184,7 +184,7 @@ def test_where_faces_would_meet_the_surface_stays(monkeypatch: pytest.MonkeyPatc
     old = {tuple(face) for face in start.surface.faces.tolist() if set(face) & set(found)}
     new = {tuple(face) for face in origin[solid.faces].tolist()}
     turned = {face[k:] + face[:k] for face in new for k in range(3)}
-    assert len(old & turned) > 0.8 * len(old), (len(old & turned), len(old))
+    assert len(old & turned) > 0.7 * len(old), (len(old & turned), len(old))
     assert plain_topology(solid.faces) == (True, True, True)
     assert abs(len(solid.faces) - len(plain.faces)) < 0.02 * len(plain.faces)
     assert not crossing_faces(solid, closed=True).any()
