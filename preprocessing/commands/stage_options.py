@@ -70,8 +70,8 @@ class SolidOptions:
     ] = None
     tolerance: Annotated[
         float,
-        typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off eps."),
-    ] = 0.05
+        typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off."),
+    ] = 0.025
     corners: Annotated[
         str,
         typer.Option(help="round (Euclidean offset), or sharp: edges and corners stay sharp."),
