@@ -39,11 +39,12 @@ def main() -> None:
     total = 0
     for name, mesh in shapes.items():
         rows = np.array([measure(mesh, name, pose, given.eps) for pose in range(given.poses)])
-        total += int(rows[:, 0].sum())
+        steep = int(rows[:, 0].sum())
+        total += steep
         print(
-            f"{name}: {int(rows[:, 0].sum())} edges above {STEEP:g} degrees in {given.poses} poses, "
-            f"the steepest {rows[:, 1].max():.1f}; angle {rows[:, 2].min():.1f}, "
-            f"surface RMS {100 * rows[:, 3].max():.2f} %, worst {100 * rows[:, 4].max():.1f} % of eps",
+            f"{name}: {steep} edges above {STEEP:g} degrees in {given.poses} poses, the steepest "
+            f"{rows[:, 1].max():.1f}; angle {rows[:, 2].min():.1f}, surface RMS "
+            f"{100 * rows[:, 3].max():.2f} % of eps, worst {100 * rows[:, 4].max():.1f} %",
             flush=True,
         )
     sys.exit(total > 0)

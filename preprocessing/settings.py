@@ -88,10 +88,10 @@ class WatertightSettings:
 
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
     openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
-    share of eps that the middle of an edge one cell long may be off eps, longer ones less. corners: `sharp` measures the mitred
-    distance, of which eps is asked then; mitre: how many eps off the tip of an edge may be, else it
-    is bevelled, for sharp ones alone. audit: `full` counts lost visible points too. Raises
-    SettingsError.
+    share of eps that the middle of an edge one cell long may be off eps, longer ones less. corners:
+    `sharp` measures the mitred distance, of which eps is asked then; mitre: how many eps off the
+    tip of an edge may be, else it is bevelled, for sharp ones alone. audit: `full` counts lost
+    visible points too. Raises SettingsError.
     """
 
     eps: float

@@ -54,9 +54,9 @@ def make_watertight(
     surface lies near the input, not eps from it). keep_cavities: voids that the input bounds as
     cavities stay (shells.py). close_holes: radius, normalised frame, of the openings to close
     (holes.py). simplify: decimate, with at most simplify * eps of deviation (simplify.py).
-    tolerance: share of eps that the middle of an edge one cell long may be off (remesh/). corners: `sharp` keeps
-    edges and corners, bevelled where a tip would be beyond mitre * eps (distance/mitre.py). audit:
-    `full` adds `lost` to the audit (lost.py).
+    tolerance: share of eps that the middle of an edge one cell long may be off (remesh/). corners:
+    `sharp` keeps edges and corners, bevelled where a tip would be beyond mitre * eps
+    (distance/mitre.py). audit: `full` adds `lost` to the audit (lost.py).
 
     Raises MeshError for a mesh that cannot be used, MeshError(memory) when the grid would not fit
     in memory, ValueError for settings that cannot work, TypeError for an unknown option,
