@@ -65,7 +65,7 @@ def warm_solid(plan: Plan) -> None:
     if given is None:
         return
     mesh = cylinder().mesh
-    contacts(mesh, topology(mesh).watertight)  # the audit, first: it leaves the others time
+    contacts(mesh, topology(mesh).watertight)
     holes = 0.1 if given.close_holes else None
     small = WatertightSettings(eps=2 / 48, keep_cavities=given.keep_cavities, close_holes=holes)
     solidify(wheel_on_axle().mesh, small)  # its sheets come so close that faces cross on the way
@@ -73,28 +73,6 @@ def warm_solid(plan: Plan) -> None:
         solidify(box_in_box().mesh, small)
     if given.corners == "sharp":
         solidify(box().mesh, WatertightSettings(eps=2 / 48, corners="sharp", mitre=1.1))
-
-
-def warm_remeshing(plan: Plan) -> None:
-    """Compile the kernels of remeshing, nearly half of all, by calls that have nothing to do."""
-    import numpy as np
-
-    from preprocessing.solid.remesh import deviation_kernels, tidy_kernels
-
-    if plan.watertight is None:
-        return
-    rows, no, none = np.zeros((0, 3)), np.zeros(1, bool), np.zeros(0, np.int64)
-    lists = (np.zeros((1, 1, 1), np.int32), np.zeros(2, np.int64), np.zeros(1, np.int32))
-    near = (*lists, np.zeros((1, 30)), 1.0, 1.0)
-    whole = np.zeros(3, np.int32)
-    mesh = (np.zeros((1, 3)), np.zeros((1, 3)), np.full((1, 3), -1, np.int32), whole, whole)
-    limits, flags = (1.0, 1.0), (no, no)
-    blocks = (none, np.zeros(1, np.int64))
-    tidy_kernels.tidy_blocks(near, mesh, no, limits, 1.0, flags, *blocks, 0)
-    deviation_kernels.judge_edges(near, mesh, no, no, limits)
-    deviation_kernels.new_points(near, mesh, none, np.zeros(0, np.float32))
-    bends = (np.zeros((0, 2), np.int32), rows, rows)
-    tidy_kernels.bend(near, mesh, whole, bends, (0, 0), flags)
 
 
 def warm_samples(plan: Plan) -> None:
@@ -107,8 +85,8 @@ def warm_samples(plan: Plan) -> None:
         sample_shape(cylinder().mesh, points=64, supervision=supervision)
 
 
-# Two cores compile them side by side: the first takes about as long as the other two.
-PARTS = (warm_solid, warm_remeshing, warm_samples)
+# Two cores compile them side by side.
+PARTS = (warm_solid, warm_samples)
 
 
 def warm(plan: Plan) -> None:
