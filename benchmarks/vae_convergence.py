@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=128)
     parser.add_argument("--curve", type=int, default=0)
     parser.add_argument("--until", type=int)
+    parser.add_argument("--points", type=int, help="space points of each that IoU takes [all]")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     counts = [int(t) for t in options.tokens.split(",")]
@@ -72,13 +73,13 @@ def show(run: Path, options: argparse.Namespace, counts: list[int]) -> None:
     rows = read_log(run / "log.csv")
     print(f"  {len(rows)} steps, {rows[-1]['seconds']:.0f} s, loss {rows[-1]['loss']:.4f}")
     if options.curve:
-        show_curve(model, run, options.data, counts[len(counts) // 2])
+        show_curve(model, run, options.data, counts[len(counts) // 2], options.points)
     for tokens in counts:
         ious, scores = [], []
         for item_id, path in find_samples(options.data).items():
             sample = read_sample(path)
             source = TokenSource(sample)
-            ious.append(space_iou(model, sample, source, tokens))
+            ious.append(space_iou(model, sample, source, tokens, options.points))
             if options.meshes:
                 truth = load_mesh(options.meshes / f"{item_id}.ply")
                 scores.append(f_score(model, truth, source, tokens, options.resolution))
@@ -88,7 +89,7 @@ def show(run: Path, options: argparse.Namespace, counts: list[int]) -> None:
         print(line, flush=True)
 
 
-def show_curve(model: DoraVAE, run: Path, data: Path, tokens: int) -> None:
+def show_curve(model: DoraVAE, run: Path, data: Path, tokens: int, points: int | None) -> None:
     """One line per checkpoint, of its averaged weights: steps and the mean IoU; then the first that
     is GOOD."""
     shapes = [read_sample(path) for path in find_samples(data).values()]
@@ -96,7 +97,7 @@ def show_curve(model: DoraVAE, run: Path, data: Path, tokens: int) -> None:
     means: dict[str, float] = {}
     for saved in saved_steps(run):
         model.load_state_dict(read_tensors(saved / "ema.safetensors"))
-        found = [space_iou(model, shape, TokenSource(shape), tokens) for shape in shapes]
+        found = [space_iou(model, shape, TokenSource(shape), tokens, points) for shape in shapes]
         means[saved.name] = float(np.mean(found))
         print(f"  {saved.name}: {tokens} tokens, mean IoU {means[saved.name]:.3f}", flush=True)
     first = next((name for name, mean in means.items() if mean >= GOOD), "none of these")
@@ -104,11 +105,14 @@ def show_curve(model: DoraVAE, run: Path, data: Path, tokens: int) -> None:
     model.load_state_dict(final)
 
 
-def space_iou(model: DoraVAE, sample: Sample, source: TokenSource, tokens: int) -> float:
-    """IoU of inside over the sample's uniform points."""
+def space_iou(
+    model: DoraVAE, sample: Sample, source: TokenSource, tokens: int, points: int | None
+) -> float:
+    """IoU of inside over the sample's uniform points, or the first `points` of them."""
     field = decoded_field(model, encode_shape(model, source, tokens))
-    inside = field(np.ascontiguousarray(sample.space[:, :3])) > 0
-    truth = sample.space[:, 3] > 0
+    space = sample.space[:points]
+    inside = field(np.ascontiguousarray(space[:, :3])) > 0
+    truth = space[:, 3] > 0
     return float((inside & truth).sum() / max(1, (inside | truth).sum()))
 
 

@@ -233,7 +233,12 @@ def build(config: VAEConfig) -> tuple[DoraVAE, torch.optim.Optimizer]:
         if settings.start == "place":
             place_start(model, settings.start_octaves, settings.start_alpha)
     model.checkpointing = settings.checkpointing
-    optimizer = torch.optim.AdamW(
+    return model.train(), optimizer_of(model, settings)
+
+
+def optimizer_of(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW over all weights."""
+    return torch.optim.AdamW(
         model.parameters(),
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),
@@ -241,7 +246,6 @@ def build(config: VAEConfig) -> tuple[DoraVAE, torch.optim.Optimizer]:
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    return model.train(), optimizer
 
 
 def train_step(
@@ -258,7 +262,7 @@ def train_step(
     lr = learning_rate(settings, step, share)
     for group in optimizer.param_groups:
         group["lr"] = lr
-    kl_weight = settings.kl_weight * min(1.0, (step + 1) / max(1, settings.kl_warmup))
+    kl_weight = weight_of_kl(settings, step)
     sums: dict[str, Tensor] = {}
     micro_losses: list[tuple[Tensor, list[str]]] = []
     tokens, ids = 0, []
@@ -348,6 +352,11 @@ def learning_rate(settings: TrainConfig, step: int, share: float) -> float:
     low = settings.final_lr_share
     cosine = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     return settings.lr * cosine * min(1.0, (step + 1) / max(1, settings.warmup))
+
+
+def weight_of_kl(settings: TrainConfig, step: int) -> float:
+    """It rises from 0 over `kl_warmup` steps."""
+    return settings.kl_weight * min(1.0, (step + 1) / max(1, settings.kl_warmup))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -124,25 +125,44 @@ def in_worker(kind: str, name: str, read: bool, counts: list[int]) -> list[dict[
     return measure(MODELS, kind, name, counts, read)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """A held-out shape: watertight mesh, clouds, random points, and which of those are inside."""
+
+    solid: Mesh
+    source: TokenSource
+    points: np.ndarray
+    inside: np.ndarray
+
+
+def held_out(kind: str, name: str) -> Shape:
+    """The shape of an id, made watertight, with POINTS random points."""
+    solid = make_watertight(raw_mesh(kind, name), eps=2 / RESOLUTION, resolution=RESOLUTION).mesh
+    solid = normalise(solid)[0]
+    draw = generator(0, name, "iou")
+    points = draw.uniform(-1.05, 1.05, (POINTS, 3)).astype(np.float32)
+    inside = SignedDistance(solid)(points) > 0
+    return Shape(solid, TokenSource(solid, item_id=name), points, inside)
+
+
+def volume_iou(model: DoraVAE, latents: Latents, shape: Shape) -> float:
+    """IoU of the decoded inside and the true one over the shape's random points."""
+    found = decoded_field(model, latents)(shape.points) > 0
+    return float((found & shape.inside).sum() / max(1, (found | shape.inside).sum()))
+
+
 @torch.inference_mode()
 def measure(
     models: dict[str, DoraVAE], kind: str, name: str, counts: list[int], read: bool = False
 ) -> list[dict[str, object]]:
     """One row a model and token count: volume IoU and, where `read`, surface F(0.01)."""
-    solid = make_watertight(raw_mesh(kind, name), eps=2 / RESOLUTION, resolution=RESOLUTION).mesh
-    solid = normalise(solid)[0]
-    source = TokenSource(solid, item_id=name)
-    draw = generator(0, name, "iou")
-    points = draw.uniform(-1.05, 1.05, (POINTS, 3)).astype(np.float32)
-    inside = SignedDistance(solid)(points) > 0
-    truth = measured(solid, SETTINGS, name, "truth") if read else None
+    shape = held_out(kind, name)
+    truth = measured(shape.solid, SETTINGS, name, "truth") if read else None
     rows = []
     for (model_name, model), tokens in itertools.product(models.items(), counts):
-        latents = encode_shape(model, source, tokens, model_hash="-")
-        found = decoded_field(model, latents)(points) > 0
-        iou = (found & inside).sum() / max(1, (found | inside).sum())
+        latents = encode_shape(model, shape.source, tokens, model_hash="-")
         row = {"model": model_name, "kind": kind, "id": name, "tokens": tokens}
-        row["iou"] = round(float(iou), 5)
+        row["iou"] = round(volume_iou(model, latents, shape), 5)
         if truth is not None:
             row["surface_f_0.01"] = surface_f(model, latents, truth)
         rows.append(row)
