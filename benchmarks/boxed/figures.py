@@ -34,7 +34,7 @@ from preprocessing.scenes import scene
 from preprocessing.seeds import generator
 from preprocessing.shapes import generate_shapes
 from preprocessing.solid.watertight import make_watertight
-from vae.latents import Latents, TokenSource, encode_shape
+from vae.latents import BASE, Latents, TokenSource, encode_shape
 from vae.model import DoraVAE
 from vae.published.hub import ASSETS
 from vae.reconstruction import decoded_field, read_surface
@@ -135,14 +135,14 @@ class Shape:
     inside: np.ndarray
 
 
-def held_out(kind: str, name: str) -> Shape:
-    """The shape of an id, made watertight, with POINTS random points."""
+def held_out(kind: str, name: str, cloud: int = BASE) -> Shape:
+    """The shape of an id, made watertight, with POINTS random points. cloud: points of each."""
     solid = make_watertight(raw_mesh(kind, name), eps=2 / RESOLUTION, resolution=RESOLUTION).mesh
     solid = normalise(solid)[0]
     draw = generator(0, name, "iou")
     points = draw.uniform(-1.05, 1.05, (POINTS, 3)).astype(np.float32)
     inside = SignedDistance(solid)(points) > 0
-    return Shape(solid, TokenSource(solid, item_id=name), points, inside)
+    return Shape(solid, TokenSource(solid, item_id=name, points=cloud), points, inside)
 
 
 def volume_iou(model: DoraVAE, latents: Latents, shape: Shape) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.boxed import figures
 from vae.data import Batch
-from vae.latents import Clouds
+from vae.latents import BASE, Clouds
 from vae.model import split_tokens
 from vae.resident import ResidentSet
 
@@ -28,10 +28,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=12, help="held-out scenes")
     parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--cloud", type=int, default=BASE, help="points of each cloud")
     options = parser.parse_args()
     spaced: dict[str, list[np.ndarray]] = {"alone": [], "repelled": []}
     for name in figures.names("generated")[: options.count]:
-        clouds = figures.held_out("generated", name).source.clouds(options.tokens)
+        shape = figures.held_out("generated", name, options.cloud)
+        clouds = shape.source.clouds(options.tokens)
         if len(clouds.sharp):
             spaced["alone"].append(spacing(clouds, Clouds.rows(clouds, options.tokens)))
             spaced["repelled"].append(spacing(clouds, repelled_rows(clouds, options.tokens)))

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from benchmarks.boxed import figures
+from benchmarks.boxed.figures import Shape
 from benchmarks.boxed.variants import VARIANTS, changed, settings_of, training
-from vae.latents import encode_shape
+from vae.latents import BASE, encode_shape
 from vae.model import DoraVAE
 from vae.train_log import read_log
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--count", type=int, default=24, help="held-out scenes")
     parser.add_argument("--tokens", default="64,256,1024")
+    parser.add_argument("--cloud", type=int, default=BASE, help="points of each held-out cloud")
     options = parser.parse_args()
     for name in options.variant:
         config = settings_of(name, options.steps, options.seed, options.set)
@@ -45,24 +47,27 @@ def main() -> None:
         with changed(name):
             training.train(config, options.data, run, device=options.device, quiet=True)
     if options.measure:
+        torch.set_num_threads(1)
         device = "cpu" if options.device == "auto" else options.device
         counts = [int(t) for t in options.tokens.split(",")]
         runs = sorted(p.parent for p in options.out.glob("*/model.safetensors"))
-        report(runs, counts, measured(runs, counts, options.count, device))
+        names = figures.names("generated")[: options.count]
+        found = []
+        for name in names:
+            shape = figures.held_out("generated", name, options.cloud)
+            found.append(measured(runs, counts, shape, device))
+        report(runs, counts, np.stack(found, axis=2))
 
 
-def measured(runs: list[Path], counts: list[int], scenes: int, device: str) -> np.ndarray:
-    """Volume IoU of every run, token count and held-out scene (R,T,S)."""
-    torch.set_num_threads(1)
-    models = [DoraVAE.from_pretrained(run).to(device) for run in runs]
-    found = np.zeros((len(runs), len(counts), scenes))
-    for column, scene in enumerate(figures.names("generated")[:scenes]):
-        shape = figures.held_out("generated", scene)
-        for row, (run, model) in enumerate(zip(runs, models, strict=True)):
-            with changed(variant_of(run)):
-                for at, tokens in enumerate(counts):
-                    latents = encode_shape(model, shape.source, tokens, model_hash="-")
-                    found[row, at, column] = figures.volume_iou(model, latents, shape)
+def measured(runs: list[Path], counts: list[int], shape: Shape, device: str) -> np.ndarray:
+    """Volume IoU of every run at every token count (R,T) on one shape."""
+    found = np.zeros((len(runs), len(counts)))
+    for row, run in enumerate(runs):
+        model = DoraVAE.from_pretrained(run).to(device)
+        with changed(variant_of(run)):
+            for column, tokens in enumerate(counts):
+                latents = encode_shape(model, shape.source, tokens, model_hash="-")
+                found[row, column] = figures.volume_iou(model, latents, shape)
     return found
 
 
