@@ -2,42 +2,41 @@
 
 As released, each cloud is thinned by itself, so a uniform token may lie beside a salient one.
 Here the salient points are chosen as ever, and farthest point sampling of the uniform cloud begins
-as if they had been chosen. What that changes in the spacing of the tokens of held-out scenes:
+as if they had been chosen. What that changes in the spacing of the tokens, on samples:
 
-    python -m benchmarks.boxed.repelled --count 12 --tokens 256
+    python -m benchmarks.boxed.repelled --data DIR --tokens 256
 """
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from benchmarks.boxed import figures
-from vae.data import Batch
-from vae.latents import BASE, Clouds
+from preprocessing.points.samples import read_sample
+from vae.data import Batch, find_samples
+from vae.latents import Clouds, TokenSource
 from vae.model import split_tokens
 from vae.resident import ResidentSet
 
-CELL = 2 / 128  # of the grid that the scenes were made watertight on
+CELL = 2 / 128  # of the grid that most samples are made watertight on
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=12, help="held-out scenes")
+    parser.add_argument("--data", type=Path, required=True, help="samples")
     parser.add_argument("--tokens", type=int, default=256)
-    parser.add_argument("--cloud", type=int, default=BASE, help="points of each cloud")
     options = parser.parse_args()
     spaced: dict[str, list[np.ndarray]] = {"alone": [], "repelled": []}
-    for name in figures.names("generated")[: options.count]:
-        shape = figures.held_out("generated", name, options.cloud)
-        clouds = shape.source.clouds(options.tokens)
+    for path in find_samples(options.data).values():
+        clouds = TokenSource(read_sample(path)).clouds(options.tokens)
         if len(clouds.sharp):
-            spaced["alone"].append(spacing(clouds, Clouds.rows(clouds, options.tokens)))
+            spaced["alone"].append(spacing(clouds, clouds.rows(options.tokens)))
             spaced["repelled"].append(spacing(clouds, repelled_rows(clouds, options.tokens)))
-    print(f"{len(spaced['alone'])} scenes with salient edges, {options.tokens} tokens")
+    print(f"{len(spaced['alone'])} shapes with salient edges, {options.tokens} tokens")
     for name, each in spaced.items():
         close = np.mean([(gaps < CELL).sum() for gaps in each])
         least, middle = np.mean([(gaps.min(), np.median(gaps)) for gaps in each], axis=0)
