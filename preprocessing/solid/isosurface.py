@@ -41,11 +41,13 @@ def extract_isosurface(field: BrickField, level: float = 0.0) -> Mesh:
     return Mesh(surface.vertices, surface.faces)
 
 
-def extract_surface(field: BrickField, level: float = 0.0, clearance: float = 0.0) -> BrickSurface:
+def extract_surface(
+    field: BrickField, level: float = 0.0, clearance: float = 0.0, join: str = "inside"
+) -> BrickSurface:
     """`extract_isosurface` with brick ranges; vertices stay `clearance` cells off grid corners.
 
-    A clearance moves vertices off the linear interpolation, for callers that correct positions
-    themselves and want no needle-thin triangles.
+    join: as of triangle_table. A clearance moves vertices off the linear interpolation, for callers
+    that correct positions themselves and want no needle-thin triangles.
     """
     lookup = brick_lookup(field.resolution, field.bricks)
     signs = kernels.sign_rows(field.values, level)
@@ -55,7 +57,7 @@ def extract_surface(field: BrickField, level: float = 0.0, clearance: float = 0.
             f"the surface leaves the bricks in {int(entered.sum())} places; it is closed only when "
             "open_neighbours() is empty"
         )
-    counts, edges = triangle_table()
+    counts, edges = triangle_table(join)
     crossed, start, vertices, faces = kernels.count_elements(signs, counts)
     first_vertex = np.concatenate([[0], np.cumsum(vertices)])
     first_face = np.concatenate([[0], np.cumsum(faces)])

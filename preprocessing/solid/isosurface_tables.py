@@ -2,12 +2,12 @@
 
 Corner c = 4 dx + 2 dy + dz of a cell; edge e = 4 axis + rank joins EDGE_CORNERS[e]. A pattern has
 bit c set where corner c is inside. On each cell face the surface is cut into segments by one rule
-that looks at that face's four signs only (an ambiguous face joins its inside corners), so both
-cells that share the face draw the same segments: the surface closes. Every crossed edge then lies
-on exactly one loop of segments per cell, so the four cells round a grid edge make one fan round
-its vertex: vertices are manifold. A diagonal between two vertices of one cell face could be drawn
-by the neighbour too (an edge with four triangles), so loops are triangulated without such
-diagonals: edges are manifold.
+that looks at that face's four signs only (an ambiguous face joins its inside corners, or in the
+other table its outside ones), so both cells that share the face draw the same segments: the surface
+closes. Every crossed edge then lies on exactly one loop of segments per cell, so the four cells
+round a grid edge make one fan round its vertex: vertices are manifold. A diagonal between two
+vertices of one cell face could be drawn by the neighbour too (an edge with four triangles), so
+loops are triangulated without such diagonals: edges are manifold.
 """
 
 from functools import cache
@@ -90,8 +90,15 @@ def _smallest_angle(triangles: list[tuple[int, int, int]]) -> float:
 
 
 @cache
-def triangle_table() -> tuple[np.ndarray, np.ndarray]:
-    """(counts int8 (256,), edges int8 (256, MAX_TRIANGLES, 3)): the triangles of each pattern."""
+def triangle_table(join: str = "inside") -> tuple[np.ndarray, np.ndarray]:
+    """(counts int8 (256,), edges int8 (256, MAX_TRIANGLES, 3)): the triangles of each pattern.
+
+    join: which corners of an ambiguous cell face are joined, those `inside` or `outside`. The
+    second table is the first with the names exchanged and the triangles turned round.
+    """
+    if join == "outside":
+        counts, edges = triangle_table()
+        return counts[::-1].copy(), np.ascontiguousarray(edges[::-1, :, ::-1])
     counts = np.zeros(256, np.int8)
     edges = np.full((256, MAX_TRIANGLES, 3), -1, np.int8)
     for pattern in range(256):

@@ -158,9 +158,10 @@ def test_the_search_may_be_limited_to_pairs_with_some_faces() -> None:
     assert not (found & ~every).any()
 
 
-def test_no_cell_crosses_itself_with_its_vertices_at_the_middles() -> None:
+@pytest.mark.parametrize("join", ["inside", "outside"])
+def test_no_cell_crosses_itself_with_its_vertices_at_the_middles(join: str) -> None:
     """What keeping sheets apart ends in (embedding.py): all 256 patterns."""
-    counts, edges = triangle_table()
+    counts, edges = triangle_table(join)
     middle = on_lattice((EDGE_OFFSET + 0.5 * np.eye(3)[EDGE_AXIS]) / 2)
     for pattern in range(256):
         if counts[pattern]:

@@ -78,11 +78,13 @@ def test_neighbours_draw_the_same_segments_on_their_common_face() -> None:
             assert here == set(face_segments(high, face + 1))
 
 
-def test_no_triangle_edge_inside_a_cell_lies_in_a_cell_face() -> None:
+@pytest.mark.parametrize("join", ["inside", "outside"])
+def test_no_triangle_edge_inside_a_cell_lies_in_a_cell_face(join: str) -> None:
     """Such a diagonal could be drawn by the neighbour as well: an edge with four triangles."""
-    counts, edges = triangle_table()
+    counts, edges = triangle_table(join)
     for pattern in range(256):
-        segments = {frozenset(s) for face in range(6) for s in face_segments(pattern, face)}
+        drawn = pattern if join == "inside" else 255 - pattern
+        segments = {frozenset(s) for face in range(6) for s in face_segments(drawn, face)}
         for triangle in edges[pattern, : counts[pattern]].tolist():
             for pair in itertools.combinations(triangle, 2):
                 in_face = any({*pair} <= face for face in FACE_EDGES)
@@ -98,6 +100,24 @@ def test_random_signs_give_a_closed_manifold(seed: int, kind: type, share: float
     mesh = extract_isosurface(dense_field(values, kind))
     assert_sound(mesh)
     assert plain_topology(mesh.faces) == (True, True, True)
+    other = extract_surface(dense_field(values, kind), join="outside")
+    assert_sound(Mesh(other.vertices, other.faces))
+    assert plain_topology(other.faces) == (True, True, True)
+
+
+def test_two_corners_across_a_face_are_joined_or_not() -> None:
+    """Two corners inside across a cell face: one part or two; of two outside the reverse."""
+    values = np.full((9, 9, 9), -1.0)
+    values[4, 4, 4] = values[4, 5, 5] = 1.0
+    for sign, joined in ((1, "inside"), (-1, "outside")):
+        for join in ("inside", "outside"):
+            field = values if sign > 0 else -values
+            if sign < 0:
+                field[[0, -1]] = field[:, [0, -1]] = field[:, :, [0, -1]] = -1
+            found = extract_surface(dense_field(field.copy()), join=join)
+            shells = 1 if sign > 0 else 2  # the outer shell of the block besides
+            parts = topology(Mesh(found.vertices, found.faces)).components
+            assert parts == shells + (join != joined)
 
 
 def test_values_equal_to_the_level_do_not_open_the_surface() -> None:
