@@ -25,9 +25,6 @@ from preprocessing.solid.shells import outer_shells
 
 # Vertices start this share of a cell away from grid corners: no needles, and projection mends it.
 CLEARANCE = 0.1
-# An offset solid is nowhere thinner than 2 eps, the air in its crevices is: that is what hangs
-# together where a cell face has two corners inside and two outside across.
-JOIN = "outside"
 # Triangles this far from a brick, in units of eps + one cell, can matter to its corners.
 REACH = 1.0001
 
@@ -53,14 +50,17 @@ def marching_surface(mesh: Mesh, settings: WatertightSettings) -> Marched:
     eps, step = settings.eps, spacing(settings.resolution)
     filling = hole_filling(mesh, settings.close_holes, eps) if settings.close_holes else None
     cover = cover_of(mesh, settings, REACH * (eps + step))
+    # A rounded offset is nowhere thinner than 2 eps, the air in its crevices is: that is what hangs
+    # together where a cell face has two corners inside and two outside. A mitred edge is thin, too.
+    join = "inside" if cover.mitred else "outside"
     if filling is None and not settings.keep_cavities:
         field, cover = exterior_field(cover, eps)
-        start = extract_surface(field, clearance=CLEARANCE, join=JOIN)
+        start = extract_surface(field, clearance=CLEARANCE, join=join)
     else:
         field = offset_field(cover, eps)
         if filling is not None:
             field, cover = fill(field, cover, filling)
-        start = extract_surface(field, clearance=CLEARANCE, join=JOIN)
+        start = extract_surface(field, clearance=CLEARANCE, join=join)
         start = outer_shells(start, field, mesh if settings.keep_cavities else None)
     lid = np.zeros(len(start.vertices), bool)
     if filling is not None:
