@@ -10,7 +10,7 @@ from preprocessing.distance.queries import unsigned_distance
 from preprocessing.half_edges import widened
 from preprocessing.mesh import Mesh
 from preprocessing.settings import WatertightSettings
-from preprocessing.solid.audit import Contacts, SurfaceError, surface_error
+from preprocessing.solid.audit import Contacts, SurfaceError, contacts, surface_error
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.embedding import embed
 from preprocessing.solid.exterior import exterior_field
@@ -30,7 +30,7 @@ REACH = 1.0001
 
 
 def offset_solid(mesh: Mesh, settings: WatertightSettings) -> tuple[Mesh, SurfaceError, Contacts]:
-    """The offset solid in the normalised frame, its error, and its contacts, which are none.
+    """The offset solid in the normalised frame, its error, and its contacts: none, if all is well.
 
     Vertices on lids over closed holes, and up to two edges from one, where lid and wall meet, are
     no part of the offset surface and are not measured.
@@ -42,7 +42,7 @@ def offset_solid(mesh: Mesh, settings: WatertightSettings) -> tuple[Mesh, Surfac
     lid = widened(solid.faces, start.lid[origin], 2)
     near = start.cover.near(settings.eps)
     error = surface_error(solid, lambda points: gradients(near, points)[0], settings.eps, lid)
-    return solid, error, Contacts(0, 0)
+    return solid, error, contacts(solid, closed=True)
 
 
 def marching_surface(mesh: Mesh, settings: WatertightSettings) -> Marched:

@@ -173,6 +173,21 @@ def test_no_bias() -> None:
     assert np.abs(mean).max() < 0.01 * spacing(64)
 
 
+def test_faces_that_cross_after_remeshing_are_no_solid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit asks the mesh that is handed out, not how it was made."""
+    from preprocessing.solid import offset_surface
+
+    def spoilt(*given: object) -> tuple[Mesh, np.ndarray]:
+        solid, origin = remeshed(*given)  # type: ignore[arg-type]
+        solid.vertices[0] = -solid.vertices[0]
+        return solid, origin
+
+    remeshed = offset_surface.remesh
+    monkeypatch.setattr(offset_surface, "remesh", spoilt)
+    with pytest.raises(WatertightError, match="self_intersections"):
+        make_watertight(cup().mesh, EPS)
+
+
 def test_nothing_is_folded() -> None:
     """Against the same surface before projection, no face turns over."""
     from preprocessing.solid.isosurface import extract_surface

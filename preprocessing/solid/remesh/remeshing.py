@@ -62,16 +62,15 @@ def remesh_apart(
     """
     asked = np.ones(len(start.vertices), bool) if only is None else only
     trouble = np.zeros(len(start.vertices), bool)
-    redone = np.ones(int(owner.max(initial=0)) + 1, bool)
     work = Working.of(start, gradient, owner, asked, frozen)
     while True:
         work.improve(near, (tolerance, ALIKE))
-        crossing = work.crossing(start, redone)
+        crossing = work.crossing(start)
         if not len(crossing):
             return work.finished()
         trouble[work.origin[work.faces[crossing]]] = True
         trouble = widened(start.faces, trouble)
-        redone[:] = False
+        redone = np.zeros(len(work.redone), bool)
         redone[work.owner[crossing]] = True
         work.restart(start, gradient, redone, asked, frozen | trouble)
 

@@ -32,7 +32,8 @@ class Working:
 
     A face that is gone or a free row has -1 for its first corner, and vertices may be in no face;
     `used` are the rows of faces and of vertices that ever were taken. `origin`: an old vertex near
-    each; `owner`: a number for each face, which faces that replace it inherit.
+    each; `owner`: a number for each face, which faces that replace it inherit; `redone` by that
+    number: whose faces were put back last, all at first.
     Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `fresh` those whose
     rescue has not been tried, `dirty` the vertices whose edges are new.
     """
@@ -44,6 +45,7 @@ class Working:
     leaving: np.ndarray
     origin: np.ndarray
     owner: np.ndarray
+    redone: np.ndarray
     frozen: np.ndarray
     again: np.ndarray
     fresh: np.ndarray
@@ -70,6 +72,7 @@ class Working:
             kernels.leaving_halves(faces, count),
             np.arange(count, dtype=np.int32),
             owner,
+            np.ones(int(owner.max(initial=0)) + 1, bool),
             frozen.copy(),
             again,
             again.copy(),
@@ -100,7 +103,7 @@ class Working:
         owners: bool, by number. All vertices between faces of two owners have stayed.
         """
         count, old = len(start.vertices), len(start.faces)
-        self.frozen[:count] = frozen
+        self.frozen[:count], self.redone = frozen, owners
         back = owners[self.owner]
         rows = np.flatnonzero(back[:old])
         self.faces[back, 0] = -1
@@ -141,7 +144,7 @@ class Working:
                 break
             self.tidy(near, limits)
         for loose in LOOSE:
-            self.fresh[:] = True
+            self.fresh[:] = self.redone[self.owner]
             self.rescue(near, loose * limits[0])
 
     def rescue(self, near: tuple, tolerance: float) -> None:
@@ -154,14 +157,10 @@ class Working:
             ):
                 break
 
-    def crossing(self, start: Mesh, owners: np.ndarray) -> np.ndarray:
-        """The faces (K,) that meet another, if one of the two is new and has one of these owners.
-
-        Of the start no faces meet, so these are all when the others were asked before.
-        """
+    def crossing(self, start: Mesh) -> np.ndarray:
+        """The faces (K,) that meet another. Of the start none do, so that one of two is new."""
         rows = np.flatnonzero(self.faces[:, 0] >= 0)
         new = kernels.changed_faces(start.vertices, start.faces, self.vertices, self.faces)
-        new &= owners[self.owner]
         mesh = Mesh(self.vertices, self.faces[rows])
         found: np.ndarray = rows[crossing_faces(mesh, new[rows], closed=True)]
         return found
