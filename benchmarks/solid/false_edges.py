@@ -1,6 +1,6 @@
 """Edges of the offsets of smooth shapes that are no edges: above 15 degrees, in random poses.
 
-    python -m benchmarks.false_edges [--poses 100] [--eps 2/256]
+    python -m benchmarks.solid.false_edges [--poses 100] [--eps 2/256]
 
 A torus (tube of 0.3, 96 x 48), an ellipsoid and a capsule are turned at random and made watertight.
 Edges are counted by the plain angle between the normals of their two faces, as trimesh has it; a

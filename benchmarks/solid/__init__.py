@@ -1,0 +1,1 @@
+"""Benchmarks of the watertight stage that need no peer."""
