@@ -18,7 +18,7 @@ from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
 from preprocessing.solid.bricks import BRICK, BrickField, bricks_per_axis
-from preprocessing.solid.decimation import decimate
+from preprocessing.solid.decimation import decimate_closed
 from preprocessing.solid.isosurface import extract_isosurface
 
 TRUNCATION = 2.0  # of the voxel baseline, in cells
@@ -126,7 +126,7 @@ class Decimation:
 
     def encode(self, shape: ShapeInput, tokens: int, seed: int) -> Latent:
         """Decimate."""
-        return mesh_latent(decimate(shape.mesh, self.faces))
+        return mesh_latent(decimate_closed(shape.mesh, self.faces))
 
     def decode(self, latent: Latent, resolution: int) -> Mesh:
         """The decimated mesh. Raises MeshError when nothing is left of it."""

@@ -7,6 +7,7 @@ of them flat) it takes 4.8 s where Open3D's older one took 195 s, and it needs n
 import numpy as np
 
 from preprocessing.mesh import Mesh
+from preprocessing.solid.audit import topology
 
 
 def decimate(mesh: Mesh, faces: int) -> Mesh:
@@ -26,3 +27,23 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
         small.vertex.positions.numpy().astype(np.float64),
         small.triangle.indices.numpy().astype(np.int64),
     )
+
+
+def decimate_closed(mesh: Mesh, faces: int) -> Mesh:
+    """`decimate`, but a closed mesh stays closed if Open3D's older implementation keeps it so.
+
+    That one is slower by 5 to 40 times and asked only where the quick one left holes, as it does in
+    narrow crevices at a hundredth of the faces.
+    """
+    import open3d
+
+    small = decimate(mesh, faces)
+    if small is mesh or topology(small).watertight or not topology(mesh).watertight:
+        return small
+    given = open3d.geometry.TriangleMesh(
+        open3d.utility.Vector3dVector(mesh.vertices),
+        open3d.utility.Vector3iVector(mesh.faces.astype(np.int32)),
+    )
+    other = given.simplify_quadric_decimation(faces)
+    found = Mesh(np.asarray(other.vertices), np.asarray(other.triangles).astype(np.int64))
+    return found if topology(found).watertight else small

@@ -3,8 +3,10 @@
 import numpy as np
 
 from preprocessing.distance.queries import unsigned_distance
+from preprocessing.scenes import scene
 from preprocessing.shapes import box, sphere
-from preprocessing.solid.decimation import decimate
+from preprocessing.solid.audit import topology
+from preprocessing.solid.decimation import decimate, decimate_closed
 from preprocessing.solid.watertight import make_watertight
 
 
@@ -30,3 +32,11 @@ def test_flat_faces_cost_nothing() -> None:
 def test_a_mesh_with_no_more_faces_comes_back_as_it_is() -> None:
     mesh = box().mesh
     assert decimate(mesh, 12) is mesh
+
+
+def test_what_is_closed_stays_closed_where_the_quick_way_leaves_holes() -> None:
+    solid = make_watertight(scene(99, 14), 2 / 128).mesh
+    assert not topology(decimate(solid, 2700)).watertight  # else another scene is to be found
+    small = decimate_closed(solid, 2700)
+    assert topology(small).watertight
+    assert len(small.faces) <= 2700
