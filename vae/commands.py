@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.console import UsageError
-from preprocessing.settings import Limits
 
 if TYPE_CHECKING:
     from preprocessing.running.supervisor import ForkServer
+    from preprocessing.settings import Limits
     from vae.inputs import Input
     from vae.model import DoraVAE
 
 
 @contextlib.contextmanager
-def ahead(limits: Limits, *modules: str) -> Iterator["ForkServer | None"]:
+def ahead(limits: "Limits", *modules: str) -> Iterator["ForkServer | None"]:
     """A fork server that imports these modules while this process imports them, too, on another
     core; None where Ray starts its own."""
     if limits.executor == "ray" or limits.ray_address is not None:

@@ -189,7 +189,7 @@ def import_path() -> tuple[str, ...]:
 @contextlib.contextmanager
 def started_ahead(*modules: str) -> Iterator[ForkServer]:
     """A fork server of one thread a child that imports these modules while this process does other
-    work; for `run`'s `server`."""
+    work; for `run`'s `preload`."""
     server = ForkServer(1, import_path(), modules)
     try:
         yield server
