@@ -32,8 +32,8 @@ def decimate(mesh: Mesh, faces: int) -> Mesh:
 def decimate_closed(mesh: Mesh, faces: int) -> Mesh:
     """`decimate`, but a closed mesh stays closed if Open3D's older implementation keeps it so.
 
-    That one is slower by 5 to 40 times and asked only where the quick one left holes, as it does in
-    narrow crevices at a hundredth of the faces.
+    That one is slow (see above) and asked only where the quick one left holes, as it does in narrow
+    crevices at a hundredth of the faces.
     """
     import open3d
 
