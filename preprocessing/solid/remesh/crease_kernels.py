@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 
 from preprocessing.solid.remesh.change_kernels import LONGEST
-from preprocessing.solid.remesh.deviation_kernels import crease_point, on_lattice, settle
+from preprocessing.solid.remesh.deviation_kernels import crease_point, settled_place
 from preprocessing.solid.remesh.error_kernels import (
     LEAST,
     WRONG,
@@ -40,13 +40,6 @@ CREASE, BELOW, START, END, FLIP = 0, 1, 2, 3, 4  # what may be done about a chor
 
 
 @nb.njit(cache=True)
-def _lattice_point(found):  # type: ignore[no-untyped-def]
-    """What settle found as a place (error_kernels.place), and whether it is on the offset."""
-    x, y, z, gx, gy, gz, error = found
-    return (on_lattice(x), on_lattice(y), on_lattice(z), gx, gy, gz), error < 1e-6
-
-
-@nb.njit(cache=True)
 def _below(near, v, a, b, c, d):  # type: ignore[no-untyped-def]
     """The place on the offset below the middle of edge ab with tips c and d, and whether found."""
     n, m = normal(v, a, b, c), normal(v, b, a, d)
@@ -62,7 +55,7 @@ def _below(near, v, a, b, c, d):  # type: ignore[no-untyped-def]
         if move < 1e-7 * near[4] or depth > LONGEST * near[5]:
             break
         x, y, z = x - move * nx / long, y - move * ny / long, z - move * nz / long
-    p, found = _lattice_point(settle(near, x, y, z))
+    p, found = settled_place(near, x, y, z)
     return p, found and depth <= LONGEST * near[5]
 
 
@@ -104,7 +97,7 @@ def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-un
     old = one + two
     gains[:] = -1.0
     x, y, z, crossed = crease_point(near, v[a], gradient[a], v[b], gradient[b])
-    p, found = _lattice_point(settle(near, x, y, z))
+    p, found = settled_place(near, x, y, z)
     if crossed and found:
         gains[CREASE] = _split_saves(near, mesh, around, new, p, old)
         if not frozen[a]:

@@ -45,6 +45,13 @@ def on_lattice(x):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def settled_place(near, x, y, z):  # type: ignore[no-untyped-def]
+    """Where settle leads, as a place (error_kernels.place), and whether it is on the offset."""
+    x, y, z, gx, gy, gz, error = settle(near, x, y, z)
+    return (on_lattice(x), on_lattice(y), on_lattice(z), gx, gy, gz), error < 1e-6
+
+
+@nb.njit(cache=True)
 def on_planes(m, p, g, q, h):  # type: ignore[no-untyped-def]
     """The point nearest to m (3,) in the planes through p and q with unit normals g and h.
 

@@ -12,7 +12,7 @@ import math
 import numba as nb
 import numpy as np
 
-from preprocessing.solid.remesh.deviation_kernels import on_lattice, settle
+from preprocessing.solid.remesh.deviation_kernels import settled_place
 from preprocessing.solid.remesh.error_kernels import (
     WRONG,
     face_error,
@@ -130,10 +130,8 @@ def _towards_neighbours(near, mesh, at, share, ring):  # type: ignore[no-untyped
         p = start(faces, after(ring[i]))
         x, y, z = x + v[p, 0] - v[at, 0], y + v[p, 1] - v[at, 1], z + v[p, 2] - v[at, 2]
     part = share / max(count, 1)
-    x, y, z, gx, gy, gz, error = settle(
-        near, v[at, 0] + part * x, v[at, 1] + part * y, v[at, 2] + part * z
-    )
-    return (on_lattice(x), on_lattice(y), on_lattice(z), gx, gy, gz), error < 1e-6 and count > 0
+    p, found = settled_place(near, v[at, 0] + part * x, v[at, 1] + part * y, v[at, 2] + part * z)
+    return p, found and count > 0
 
 
 @nb.njit(cache=True)
