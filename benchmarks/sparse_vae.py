@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("no", "bf16"), default="no")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resolution", type=int, default=TINY.resolution)
     parser.add_argument("--channels", type=int, default=TINY.channels)
@@ -44,6 +45,7 @@ def main() -> None:
         batch=options.batch,
         threads=options.threads,
         lr=options.lr,
+        precision=options.precision,
         seed=options.seed,
     )
     torch.set_float32_matmul_precision("high")  # TF32, where a GPU has it

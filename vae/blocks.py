@@ -32,6 +32,7 @@ class BlockStyle:
 
 
 PLAIN = BlockStyle()
+PART = 1024  # rows of data whose keys and values are made at a time
 
 # q (B,heads,Q,channels), k and v (B,heads,N,channels) -> as q. None: exact, over all rows.
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor] | None
@@ -164,7 +165,11 @@ class CrossBlock(nn.Module):
         self.ln_3 = nn.LayerNorm(width, eps=style.eps)
 
     def keys(self, data: Tensor) -> Keys:
-        return self.attn.keys(self.ln_2(data))
+        """Keys and values of data (B,N,width); without gradients in parts that a cache holds."""
+        if torch.is_grad_enabled() or data.shape[1] <= PART:
+            return self.attn.keys(self.ln_2(data))
+        parts = [self.attn.keys(self.ln_2(part)) for part in data.split(PART, dim=1)]
+        return Keys(*(torch.cat(several, dim=2) for several in zip(*parts, strict=True)))
 
     def forward(
         self,

@@ -105,7 +105,7 @@ class Encoder(nn.Module):
         if sharp is not None and sharp.shape[1] > 0:
             sharp_data = self.input_proj1(self.embed(sharp))
             sharp_keys = self.cross_attn1.keys(sharp_data)
-            queries = take_rows(torch.cat([coarse_data, sharp_data], dim=1), rows)
+            queries = take_rows_of_two(coarse_data, sharp_data, rows)
         else:
             sharp_keys = None
             queries = take_rows(coarse_data, rows)
@@ -131,6 +131,14 @@ def final_norm(width: int, eps: float, wanted: bool) -> nn.Module:
 def take_rows(data: Tensor, index: Tensor) -> Tensor:
     """data (B,N,C) at index (B,K) -> (B,K,C)."""
     return torch.gather(data, 1, index[..., None].expand(-1, -1, data.shape[-1]))
+
+
+def take_rows_of_two(first: Tensor, second: Tensor, index: Tensor) -> Tensor:
+    """As `take_rows` of the two one after the other, neither of which is copied."""
+    size = first.shape[1]
+    of_first = take_rows(first, index.clamp(max=size - 1))
+    of_second = take_rows(second, (index - size).clamp(min=0))
+    return torch.where((index < size)[..., None], of_first, of_second)
 
 
 class Decoder(nn.Module):

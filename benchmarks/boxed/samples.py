@@ -8,7 +8,8 @@ The model in the box was trained on what this writes, while it was writing:
 Each scene (`dora-prep shapes --seed 1`) is made watertight at eps 2/128, every fourth at 2/256, and
 sampled more thinly than the published recipe: 8,192 + 8,192 points and 80,000 distances, 1.5 MB.
 RAW holds meshes to train on beside the scenes, each in several poses and proportions.
---voxels DIR takes what the sparse VAE trains on, of the same solids.
+--voxels DIR takes what the sparse VAE trains on, of the same solids; without --out, that alone.
+--marched leaves the solids as marching cubes meshes them, not remeshed, which is quicker.
 """
 
 import argparse
@@ -26,8 +27,10 @@ from preprocessing.points.samples import write_sample
 from preprocessing.points.sampling import Supervision, sample_shape
 from preprocessing.scenes import scene
 from preprocessing.seeds import generator
+from preprocessing.settings import WatertightSettings
 from preprocessing.shapes import random_rotation
-from preprocessing.solid.watertight import make_watertight
+from preprocessing.solid.offset_surface import marching_surface
+from preprocessing.solid.watertight import solidify
 from vae.sparse.model import SparseConfig
 from vae.sparse.training import voxel_file
 from vae.sparse.voxelise import voxelise, write_shape
@@ -44,14 +47,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=12000)
     parser.add_argument("--meshes", type=Path, help="folder of raw meshes to train on too")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--voxels", type=Path, help="folder for voxels of the same solids")
     parser.add_argument("--voxel-resolution", type=int, default=SparseConfig().resolution)
+    parser.add_argument("--marched", action="store_true")
     options = parser.parse_args()
+    if options.out is None and options.voxels is None:
+        parser.error("--out or --voxels")
     jobs = work_list(options.scenes, options.meshes)
     do = partial(
-        prepare, out=options.out, voxels=options.voxels, resolution=options.voxel_resolution
+        prepare,
+        out=options.out,
+        voxels=options.voxels,
+        resolution=options.voxel_resolution,
+        marched=options.marched,
     )
     do(jobs[0])  # compiles the kernels once, for all workers
     context = get_context("forkserver")
@@ -84,32 +94,42 @@ def work_list(scenes: int, meshes: Path | None) -> list[tuple[str, str]]:
 
 
 def prepare(
-    job: tuple[str, str], out: Path, voxels: Path | None = None, resolution: int = 128
+    job: tuple[str, str], out: Path | None, voxels: Path | None, resolution: int, marched: bool
 ) -> None:
-    """One sample file, after its voxels; a mesh that cannot be used is named and left out."""
+    """The files of one item, voxels first; a mesh that cannot be used is named and left out."""
     item_id, source = job
-    path = out / f"{item_id}.safetensors"
-    if path.exists():
+    sample_file = out / f"{item_id}.safetensors" if out else None
+    voxel_path = voxel_file(voxels, item_id, resolution) if voxels else None
+    if all(path is None or path.exists() for path in (sample_file, voxel_path)):
         return
     number = int(item_id.rpartition("-")[2])
+    grid = 256 if number % 4 == 3 else 128
     try:
         mesh = scene(SEED, number) if not source else variant(Path(source), item_id, number)
-        grid = 256 if number % 4 == 3 else 128
-        solid = make_watertight(mesh, eps=2 / grid, resolution=grid)
-        sample = sample_shape(
-            solid.mesh,
-            points=16384,
-            seed=SEED,
-            item_id=item_id,
-            eps=2 / grid,
-            supervision=SUPERVISION,
-        )
-        if voxels:
-            shape = voxelise(solid.mesh, resolution, SEED, item_id)
-            write_shape(shape, voxel_file(voxels, item_id, resolution))
-        write_sample(sample, path)
+        solid = solid_of(mesh, grid, marched)
+        if voxel_path:
+            write_shape(voxelise(solid, resolution, SEED, item_id), voxel_path)
+        if sample_file:
+            sample = sample_shape(
+                solid,
+                points=16384,
+                seed=SEED,
+                item_id=item_id,
+                eps=2 / grid,
+                supervision=SUPERVISION,
+            )
+            write_sample(sample, sample_file)
     except MeshError as error:
         print(f"{item_id}: {error.reason}: {error}", flush=True)
+
+
+def solid_of(mesh: Mesh, grid: int, marched: bool) -> Mesh:
+    """The watertight solid at eps one cell; `marched`: before it is remeshed."""
+    settings = WatertightSettings(eps=2 / grid, resolution=grid)
+    if not marched:
+        return solidify(mesh, settings).mesh
+    start = marching_surface(normalise(mesh)[0], settings)
+    return Mesh(start.surface.vertices, start.surface.faces)
 
 
 def variant(path: Path, item_id: str, number: int) -> Mesh:

@@ -176,8 +176,8 @@ def lock_path(folder: Path) -> Path:
 def last_of_each(table: pa.Table) -> list[int]:
     """Row numbers of the last row of every id, sorted by id; without those that are removed."""
     last = {name: row for row, name in enumerate(table["id"].to_pylist())}
-    removed = set(pc.indices_nonzero(pc.equal(table["status"], REMOVED)).to_pylist())
-    return [last[name] for name in sorted(last) if last[name] not in removed]
+    status = table["status"].to_pylist()
+    return [last[name] for name in sorted(last) if status[last[name]] != REMOVED]
 
 
 class Ledger:

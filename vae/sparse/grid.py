@@ -40,9 +40,10 @@ class Grid:
         return int(self.items[-1]) + 1 if len(self) else 0
 
     @cached_property
-    def item_sizes(self) -> list[int]:
-        """Voxels of each batch item; rows are in the order of the items."""
-        return torch.bincount(self.items, minlength=self.item_count).tolist()
+    def members(self) -> Tensor:
+        """Whether a voxel is of a batch item: bool (B,N)."""
+        every = torch.arange(self.item_count, device=self.items.device)
+        return self.items == every[:, None]
 
     def rows_of(self, items: Tensor, coords: Tensor) -> Tensor:
         """The row of each voxel asked for; `len(self)` where it does not exist."""
@@ -71,10 +72,9 @@ class Grid:
         items = self.items[:, None].expand(-1, 8)
         return Grid.of(items.reshape(-1), coords.reshape(-1, 3))[0]
 
-    def children(self, finer: Grid) -> Tensor:
-        """Rows in the next finer grid of the 8 children of each voxel: (N,8), as `rows_of`."""
-        coords = 2 * self.coords[:, None] + CUBE.to(self.coords.device)
-        return finer.rows_of(self.items[:, None].expand(-1, 8), coords)
+    def parents(self, finer: Grid) -> Tensor:
+        """The row of the voxel that each voxel of the next finer grid lies in: int64 (M,)."""
+        return self.rows_of(finer.items, torch.div(finer.coords, 2, rounding_mode="floor"))
 
     def split(self, kept: Tensor) -> tuple[Grid, Tensor]:
         """All 8 children of the kept voxels (bool (N,)), and the parent's row of each."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from vae.sparse.grid import Grid
 
 GATHERED = 2**28  # floats of neighbours in memory at a time, 1 GB
+FLOAT = torch.float32  # sums over pieces are never in less
+WORD = 16  # bytes of the largest type that a GPU reads at once
 
 
 def padded(x: Tensor) -> Tensor:
@@ -17,8 +19,14 @@ def padded(x: Tensor) -> Tensor:
 
 def gathered(filled: Tensor, rows: Tensor) -> Tensor:
     """`padded` x (N + 1,C) at rows (M,K): (M, K * C)."""
-    picked = filled.index_select(0, rows.reshape(-1))
-    return picked.reshape(len(rows), rows.shape[1] * filled.shape[1])
+    flat, (count, several), channels = rows.reshape(-1), rows.shape, filled.shape[1]
+    if not filled.is_cuda or channels * filled.element_size() % WORD:
+        return filled.index_select(0, flat).reshape(count, several * channels)
+    # A GPU's index_select takes a block of threads a row, which rows this short leave idle.
+    words = filled.view(torch.complex128)
+    each = torch.arange(words.shape[1], device=rows.device)
+    picked = words.take(flat[:, None] * words.shape[1] + each)
+    return picked.view(filled.dtype).reshape(count, several * channels)
 
 
 def pieces(rows: Tensor, channels: int) -> list[slice]:
@@ -52,11 +60,32 @@ class Submanifold(torch.autograd.Function):
         x, weight, neighbours = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         back = weight.transpose(1, 2).flatten(0, 1)
-        of_x = convolved(gradient, neighbours.flip(1), back)
-        of_weight, filled = torch.zeros_like(weight.flatten(0, 1)), padded(x)
-        for part in pieces(neighbours, x.shape[1]):
-            of_weight += gathered(filled, neighbours[part]).T @ gradient[part]
-        return of_x, of_weight.view_as(weight), None
+        of_x, filled, opposite = torch.empty_like(x), padded(gradient), neighbours.flip(1)
+        of_weight = x.new_zeros(x.shape[1], len(back), dtype=torch.promote_types(x.dtype, FLOAT))
+        for part in pieces(neighbours, gradient.shape[1]):
+            around = gathered(filled, opposite[part])
+            torch.mm(around, back, out=of_x[part])
+            of_weight += x[part].T @ around
+        return of_x, of_weight.unflatten(1, (27, -1)).transpose(0, 1).to(weight.dtype), None
+
+
+class Spread(torch.autograd.Function):
+    """Rows of parents for their children. The gradient is a sum over the 8 of each, in order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, parents: Tensor) -> Tensor:
+        """x (N,C), the parent of each child (M,), each 8 times or never -> (M,C)."""
+        ctx.save_for_backward(parents)
+        ctx.size = len(x)
+        return x.index_select(0, parents)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (parents,) = ctx.saved_tensors
+        order = torch.argsort(parents, stable=True)
+        sums = gathered(gradients[0].contiguous(), order.view(-1, 8)).unflatten(1, (8, -1)).sum(1)
+        of_x = sums.new_zeros(ctx.size, sums.shape[1])
+        return of_x.index_copy_(0, parents[order[::8]], sums), None
 
 
 class SparseConv(nn.Module):
@@ -69,7 +98,10 @@ class SparseConv(nn.Module):
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         weight = self.weight.permute(2, 3, 4, 1, 0).flatten(0, 2)
-        return Submanifold.apply(x, weight, grid.neighbours)
+        kind = x.dtype
+        if torch.is_autocast_enabled(x.device.type):  # the gathers are what takes the time
+            kind = torch.get_autocast_dtype(x.device.type)
+        return Submanifold.apply(x.to(kind), weight.to(kind), grid.neighbours).to(x.dtype)
 
 
 class GridNorm(nn.Module):
@@ -83,17 +115,22 @@ class GridNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
-        # Item by item: sums over millions of rows into a few cells would wait for each other.
-        if not len(grid):
-            return x
-        return torch.cat([self.normalised(part) for part in x.split(grid.item_sizes)])
+        # Sums over the voxels of an item as matrix products: adding millions of rows into a few
+        # cells would wait for each other. In full precision, whatever is asked of convolutions.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.weight.dtype)
+            member = grid.members.to(x.dtype)
+            sizes = member.sum(1, keepdim=True).clamp(min=1)
+            mean = self.shared(member @ x / sizes)
+            centred = x - member.T @ mean
+            variance = self.shared(member @ centred.square() / sizes)
+            scale = torch.rsqrt(variance + self.eps) * self.weight
+            return centred * (member.T @ scale) + self.bias
 
-    def normalised(self, x: Tensor) -> Tensor:
-        """The voxels (N,C) of one item."""
-        shaped = x.unflatten(1, (self.groups, -1))
-        variance, mean = torch.var_mean(shaped, dim=(0, 2), keepdim=True, correction=0)
-        scale = torch.rsqrt(variance + self.eps)
-        return ((shaped - mean) * scale).flatten(1) * self.weight + self.bias
+    def shared(self, means: Tensor) -> Tensor:
+        """The mean of each group for every channel of it; means (B,C) of channels."""
+        groups = means.unflatten(1, (self.groups, -1)).mean(2, keepdim=True)
+        return groups.expand(-1, -1, means.shape[1] // self.groups).flatten(1)
 
 
 class ConvBlock(nn.Module):
@@ -134,7 +171,6 @@ class Head(nn.Module):
 
 def max_pool(x: Tensor, finer: Grid, coarser: Grid) -> Tensor:
     """The largest of each voxel's children, zero where a dilated voxel has none."""
-    padded = torch.cat([x, x.new_full((1, x.shape[1]), -torch.inf)])
-    children = coarser.children(finer)
-    pooled = padded[children].amax(1)
-    return torch.where((children == len(finer)).all(1, keepdim=True), 0.0, pooled)
+    parents = coarser.parents(finer)[:, None].expand(-1, x.shape[1])
+    pooled = x.new_zeros(len(coarser), x.shape[1])
+    return pooled.scatter_reduce(0, parents, x, "amax", include_self=False)

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from vae.blocks import fourier_embedding
 from vae.sparse.grid import Grid
-from vae.sparse.layers import DoubleConv, Head, max_pool
+from vae.sparse.layers import DoubleConv, Head, Spread, max_pool
 
 OCTAVES = 5
 REACH = 3**0.5 / 2
@@ -157,13 +157,13 @@ class SparseVAE(nn.Module):
         for step in range(self.config.levels):
             if step:
                 grid, parents = grid.split(kept)
-                x = self.unet.decoders[f"Dec-{step + 1}"](x[parents], grid)
+                x = self.unet.decoders[f"Dec-{step + 1}"](Spread.apply(x, parents), grid)
             exists = self.unet.struct_convs[f"Struct-{step + 1}"](x, grid)
             logits.append((grid, exists))
             kept = exists[:, 0] > exists[:, 1]
             if truth is not None:
                 kept = kept | truth[step].has(grid)
-        x, grid = x[kept], grid.only(kept)
+        x, grid = x.index_select(0, torch.nonzero(kept).squeeze(1)), grid.only(kept)
         normals = self.unet.normal_head(x, grid)
         distances = self.unet.distance_head(x, grid).squeeze(1)
         return Decoded(logits, Voxels(grid, normals, distances))

@@ -24,7 +24,10 @@ from vae.sparse.voxelise import VoxelShape, batch_of, read_shape, turned, voxeli
 
 @dataclass(frozen=True, kw_only=True)
 class SparseTraining:
-    """minutes: of the clock. batch: shapes a step. threads: of torch on a CPU."""
+    """minutes: of the clock. batch: shapes a step. threads: of torch on a CPU.
+
+    precision: `no`, or `bf16` for convolutions and linear layers.
+    """
 
     minutes: float = 30.0
     batch: int = 1
@@ -34,6 +37,7 @@ class SparseTraining:
     clip: float = 0.5
     seed: int = 0
     threads: int = 1
+    precision: str = "no"
     save_every: int = 100
     loss: LossWeights = field(default_factory=LossWeights)
 
@@ -89,8 +93,9 @@ def one_step(
     device: str,
 ) -> float:
     """One optimisation step on a batch; its loss. The posterior is sampled."""
-    batch = batch_of(shapes, device)
-    value = model(batch, settings.loss, sample=True)
+    batch, half = batch_of(shapes, device), settings.precision == "bf16"
+    with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+        value = model(batch, settings.loss, sample=True)
     optimizer.zero_grad()
     value.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)

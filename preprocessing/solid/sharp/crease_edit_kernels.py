@@ -163,6 +163,27 @@ def _split_at(mesh, origin, h, used, strict):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _tip_moved(near, mesh, h, close, moved, ring, used):  # type: ignore[no-untyped-def]
+    """Put a tip of an edge that lies on fewer sheets where the first free row is; whether so.
+
+    The point may lie beyond that tip's edges, where no split reaches. As `_gave_way`, late.
+    """
+    if close <= CLOSE * near[5]:
+        return False
+    count, faces, mates = mesh[2], mesh[3], mesh[4]
+    new = used[1]
+    _a, _b, c, d = corners(faces, mates, h)
+    for turn in range(2):
+        tip = c if turn == 0 else d
+        if moved[tip] or count[tip] >= count[new]:
+            continue
+        if _moved(near, mesh, tip, new, close, False, ring):
+            moved[tip] = True
+            return True
+    return False
+
+
+@nb.njit(cache=True)
 def _make_way(mesh, h, new, strict):  # type: ignore[no-untyped-def]
     """Flip an edge opposite that lies between a point and its edge: the next round may do it."""
     faces, mates = mesh[3], mesh[4]
@@ -205,7 +226,11 @@ def place_on_edges(near, mesh, origin, proposals, used, close):  # type: ignore[
         elif _moved(near, mesh, b, new, close, strict, ring):
             moved[b] = True
             done += 1
-        elif _split_at(mesh, origin, h, used, strict) or _gave_way(near, mesh, h, close):
+        elif (
+            _split_at(mesh, origin, h, used, strict)
+            or _tip_moved(near, mesh, h, close, moved, ring, used)
+            or _gave_way(near, mesh, h, close)
+        ):
             done += 1
         else:
             _make_way(mesh, h, new, strict)

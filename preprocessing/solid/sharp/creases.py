@@ -126,9 +126,9 @@ def creased(start: Marched, near: tuple, held: np.ndarray) -> Sheeted:
     """One attempt, with the vertices in held (V,) and their edges as they are."""
     work = Sheeted.of(start, held)
     for turn in range(ROUNDS):
-        crease_tidy_kernels.tidy_creases(near, work.mesh, work.held)
+        tidied = crease_tidy_kernels.tidy_creases(near, work.mesh, work.held)
         close = crease_point_kernels.CLOSE if turn < STRICT else WIDE
-        if not work.crease(near, close * near[5]) and turn >= STRICT:
+        if not work.crease(near, close * near[5]) and turn >= STRICT and not tidied:
             break
     crease_tidy_kernels.tidy_creases(near, work.mesh, work.held)
     return work
