@@ -33,6 +33,7 @@ from preprocessing.solid.sharp.sheet_kernels import (
 
 # Shares of eps: by which a vertex may leave a sheet, and by which one that moves may miss it.
 ON_SHEET, NEAR = 0.002, 0.05
+THERE = 0.1  # cells within which a vertex is at a point, and need only learn of its sheets
 
 
 @nb.njit(cache=True)
@@ -218,7 +219,11 @@ def place_on_edges(near, mesh, origin, proposals, used, close):  # type: ignore[
         v[new], planes[new], count[new] = points[k], normals[k], sizes[k]
         if aside(v[b], v[b], v[new]) < aside(v[a], v[a], v[new]):
             a, b = b, a
-        if swap(mesh, h) or _flip_to_tip(near, mesh, h, new, strict):
+        there = aside(v[a], v[a], v[new]) < (THERE * near[5]) ** 2
+        if there and _moved(near, mesh, a, new, close, strict, ring):
+            moved[a] = True
+            done += 1
+        elif swap(mesh, h) or _flip_to_tip(near, mesh, h, new, strict):
             done += 1
         elif _moved(near, mesh, a, new, close, strict, ring):
             moved[a] = True
