@@ -6,6 +6,7 @@ the surface of this field is the outer shells, all of them and nothing else.
 """
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -20,9 +21,13 @@ from preprocessing.solid.offset_field import (
     require_room,
 )
 
+# Cells that a crevice too thin for the grid may go on beyond the last corner outside it.
+DEEP = 3
+
 
 def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, TriangleBricks]:
-    """eps - distance on the bricks that the outside reaches, and their part of the cover.
+    """eps - distance on the bricks that the outside reaches, and their part of the cover, which
+    goes on with the bricks beside them.
 
     Voids that nothing reaches count as solid, and so do corners beyond the bricks on their side.
     Raises MeshError(memory), with an estimate, as `offset_field` does.
@@ -52,8 +57,32 @@ def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, Trian
         values[len(rows) : len(rows) + len(solid)] = 1
         rows = np.concatenate([rows, solid])
         field = share(cover, rows, values, near, eps - cover.margin)
-    offsets, triangles = kernels.keep_lists(cover.offsets, cover.triangles, rows)
-    return field, replace(cover, bricks=field.bricks, offsets=offsets, triangles=triangles)
+    kept = np.concatenate([rows, beside(cover.bricks, lookup, reach, rows)])
+    offsets, triangles = kernels.keep_lists(cover.offsets, cover.triangles, kept)
+    return field, replace(cover, bricks=cover.bricks[kept], offsets=offsets, triangles=triangles)
+
+
+def beside(
+    bricks: np.ndarray, lookup: np.ndarray, reach: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Rows of the bricks that the outside comes near to but not into, ascending.
+
+    A crevice thinner than a cell may end there, and the distance has to be known where it does.
+    """
+    near = kernels.extents(reach[rows])
+    found = np.zeros(len(bricks), bool)
+    for way in product((-1, 0, 1), repeat=3):
+        comes = np.ones(len(rows), bool)
+        for axis, step in enumerate(way):
+            if step:
+                end = near[:, axis, 1] >= 8 - DEEP if step > 0 else near[:, axis, 0] < DEEP
+                comes &= end
+        there = bricks[rows[comes]] + way
+        there = there[((there >= 0) & (there < len(lookup))).all(axis=1)]
+        other = lookup[tuple(there.T)]
+        found[other[other >= 0]] = True
+    found[rows] = False
+    return np.flatnonzero(found)
 
 
 def share(

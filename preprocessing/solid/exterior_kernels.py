@@ -190,6 +190,25 @@ def fill_enclosed(values, outs, reach):  # type: ignore[no-untyped-def]
                     values[b, r >> 3, r & 7, k] = 1.0
 
 
+@nb.njit(parallel=True, cache=True)
+def extents(reach):  # type: ignore[no-untyped-def]
+    """The first and the last corner that is reached along each axis of bricks: (B,3,2).
+
+    (8, -1) where none is. reach uint8 (B,64).
+    """
+    found = np.empty((reach.shape[0], 3, 2), np.int64)
+    for b in nb.prange(reach.shape[0]):
+        found[b, :, 0], found[b, :, 1] = 8, -1
+        for r in range(64):
+            for k in range(8):
+                if (np.int64(reach[b, r]) >> k) & 1:
+                    at = (r >> 3, r & 7, k)
+                    for axis in range(3):
+                        found[b, axis, 0] = min(found[b, axis, 0], at[axis])
+                        found[b, axis, 1] = max(found[b, axis, 1], at[axis])
+    return found
+
+
 @nb.njit(cache=True)
 def keep_lists(offsets, triangles, rows):  # type: ignore[no-untyped-def]
     """Offsets and triangles of the chosen rows of a cover."""

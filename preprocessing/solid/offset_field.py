@@ -30,7 +30,7 @@ BYTES_PER_BRICK, BYTES_PER_PAIR = 47_000, 8
 class TriangleBricks:
     """Which triangles reach which brick: triangles[offsets[b]:offsets[b + 1]] of bricks[b].
 
-    bricks int32 (B,3) in ascending order; offsets int64 (B + 1,); triangles int32 (pairs,);
+    bricks int32 (B,3), those of a field first; offsets int64 (B + 1,); triangles int32 (pairs,);
     records float64 (F,30), brick_kernels.py. Every triangle within `margin` of a brick is listed,
     and so is every mitred edge or corner: `mitred` says that there are such.
     """

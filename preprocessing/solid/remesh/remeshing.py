@@ -77,7 +77,7 @@ def remesh_apart(
 
 def cubes(start: Marched) -> np.ndarray:
     """The number of the cube that each face lies in, int32 (F,)."""
-    corner = start.cover.bricks // CUBE
+    corner = start.cover.bricks[: len(start.surface.first_face) - 1] // CUBE
     m = int(corner.max(initial=0)) + 1
     cube = (corner[:, 0] * m + corner[:, 1]) * m + corner[:, 2]
     return np.repeat(cube.astype(np.int32), np.diff(start.surface.first_face))
