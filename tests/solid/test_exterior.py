@@ -42,7 +42,7 @@ def test_the_distance_is_known_down_to_the_bottom_of_a_crevice(seed: int) -> Non
     """Two plates at 25 degrees: the air between them ends beyond the last corner outside."""
     way = np.array([np.cos(np.radians(25)), np.sin(np.radians(25)), 0.0])
     ends = np.array([[0, 0, -1], [0, 0, 1.0]])
-    corners = np.vstack([ends, ends + [1.5, 0, 0], ends, ends + 1.5 * way])
+    corners = np.vstack([ends, ends + 1.5 * np.eye(3)[0], ends, ends + 1.5 * way])
     faces = np.array([[0, 1, 2], [1, 3, 2], [4, 5, 6], [5, 7, 6]])
     mesh, _ = normalise(Mesh(corners @ pose(seed), faces))
     step = spacing(RESOLUTION)

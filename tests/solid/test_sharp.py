@@ -5,6 +5,7 @@ import pytest
 from mitred_edges import along, distance_to_segments, mitred_creases, sharp_edges
 from scipy.spatial import ConvexHull, HalfspaceIntersection, cKDTree
 
+from benchmarks import sharp_edges as sharp_benchmark
 from preprocessing.half_edge_kernels import match_half_edges
 from preprocessing.mesh import Mesh
 from preprocessing.settings import SettingsError, WatertightSettings
@@ -42,6 +43,14 @@ def test_edges_are_the_mitred_ones_and_none_is_lost(shape, seed: int) -> None:  
     false = distance_to_segments(along(own, EPS), creases) / EPS
     assert lost.max() < 0.02
     assert false.max() < 0.02
+
+
+@pytest.mark.parametrize("pose", [3, 4])
+def test_corners_beyond_the_edges_of_their_face_are_kept(pose: int) -> None:
+    mesh = sharp_benchmark.posed(gear(), "gear", pose)
+    row = sharp_benchmark.measure(mesh, 2 / 128, mitre=2.0)
+    assert row["status"] == "ok"
+    assert row["lost"] == row["false"] == 0
 
 
 def test_a_box_becomes_a_box_of_twelve_edges() -> None:
