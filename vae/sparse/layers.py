@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from vae.sparse.grid import Grid
 
 GATHERED = 2**28  # floats of neighbours in memory at a time, 1 GB
-FLOAT = torch.float32  # sums over pieces are never in less
 WORD = 16  # bytes of the largest type that a GPU reads at once
 
 
@@ -61,7 +60,8 @@ class Submanifold(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         back = weight.transpose(1, 2).flatten(0, 1)
         of_x, filled, opposite = torch.empty_like(x), padded(gradient), neighbours.flip(1)
-        of_weight = x.new_zeros(x.shape[1], len(back), dtype=torch.promote_types(x.dtype, FLOAT))
+        exact = torch.promote_types(x.dtype, torch.float32)  # sums over pieces are never in less
+        of_weight = x.new_zeros(x.shape[1], len(back), dtype=exact)
         for part in pieces(neighbours, gradient.shape[1]):
             around = gathered(filled, opposite[part])
             torch.mm(around, back, out=of_x[part])

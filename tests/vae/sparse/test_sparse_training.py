@@ -20,6 +20,7 @@ from vae.sparse.training import (
     SparseTraining,
     ahead,
     batches,
+    one_step,
     rate,
     train,
     voxel_folder,
@@ -42,6 +43,19 @@ def test_a_run_is_written_and_read(tmp_path: Path) -> None:
     assert latent.bytes == 8 * voxels + 3 * voxels
     with pytest.raises(UsageError, match=r"no \.ply"):
         train(tmp_path / "run", tmp_path / "other", SMALL)
+
+
+def test_a_step_in_bfloat16_is_near_the_full_one() -> None:
+    shapes = [voxelise(sphere(subdivisions=3).mesh, 16), voxelise(box().mesh, 16)]
+    losses = {}
+    for precision in ("no", "bf16"):
+        torch.manual_seed(0)
+        model = SparseVAE(SparseConfig(resolution=16, channels=16))
+        optimizer = torch.optim.AdamW(model.parameters(), 1e-3, amsgrad=True)
+        settings = SparseTraining(precision=precision)
+        losses[precision] = one_step(model, optimizer, shapes, settings, "cpu")
+        assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
+    assert losses["bf16"] == pytest.approx(losses["no"], rel=0.02)
 
 
 def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
