@@ -165,8 +165,11 @@ class CrossBlock(nn.Module):
         self.ln_3 = nn.LayerNorm(width, eps=style.eps)
 
     def keys(self, data: Tensor) -> Keys:
-        """Keys and values of data (B,N,width); without gradients in parts that a cache holds."""
-        if torch.is_grad_enabled() or data.shape[1] <= PART:
+        """Keys and values of data (B,N,width).
+
+        On a CPU and without gradients in parts that its cache holds; a GPU would wait for each.
+        """
+        if torch.is_grad_enabled() or data.is_cuda or data.shape[1] <= PART:
             return self.attn.keys(self.ln_2(data))
         parts = [self.attn.keys(self.ln_2(part)) for part in data.split(PART, dim=1)]
         return Keys(*(torch.cat(several, dim=2) for several in zip(*parts, strict=True)))

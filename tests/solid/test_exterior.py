@@ -90,6 +90,7 @@ def test_the_outer_shells_are_those_of_the_whole_field(mesh: Mesh) -> None:
 def test_what_is_enclosed_is_not_measured() -> None:
     mesh, _ = normalise(crowded(3000, 1))
     cover = triangle_bricks(mesh, 256, 1.0001 * (2 / 256 + spacing(256)))
-    field, _ = exterior_field(cover, 2 / 256)
-    # Six walls of 32 by 32 bricks, one or two deep.
+    field, part = exterior_field(cover, 2 / 256)
+    # Six walls of 32 by 32 bricks, one or two deep, and lists one deeper.
     assert len(field.bricks) < 2 * 6 * 33**2 < 0.5 * len(cover.bricks)
+    assert len(part.bricks) < 3 * 6 * 33**2 < len(cover.bricks)

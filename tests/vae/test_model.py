@@ -8,6 +8,7 @@ import plain_vae
 import pytest
 import torch
 
+from vae.blocks import PART, CrossBlock
 from vae.config import ModelConfig
 from vae.model import DoraVAE, choose_queries, split_tokens
 
@@ -204,3 +205,14 @@ def test_bf16_autocast_stays_close() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rounded, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
     assert (exact - rounded).abs().max() < 0.05 * exact.abs().max() + 0.05
+
+
+def test_keys_made_in_parts_are_those_of_all_rows() -> None:
+    torch.manual_seed(0)
+    block = CrossBlock(48, 3)
+    data = torch.randn(2, 2 * PART + 7, 48)
+    whole = block.keys(data)  # with gradients: at once
+    with torch.no_grad():
+        parts = block.keys(data)
+    assert torch.allclose(parts.key, whole.key, atol=1e-6)
+    assert torch.allclose(parts.value, whole.value, atol=1e-6)

@@ -17,7 +17,7 @@ def padded(x: Tensor) -> Tensor:
 
 
 def gathered(filled: Tensor, rows: Tensor) -> Tensor:
-    """`padded` x (N + 1,C) at rows (M,K): (M, K * C)."""
+    """x (N,C), `padded` where a row may be N, at rows (M,K): (M, K * C)."""
     flat, (count, several), channels = rows.reshape(-1), rows.shape, filled.shape[1]
     if not filled.is_cuda or channels * filled.element_size() % WORD:
         return filled.index_select(0, flat).reshape(count, several * channels)

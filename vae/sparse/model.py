@@ -163,6 +163,7 @@ class SparseVAE(nn.Module):
             kept = exists[:, 0] > exists[:, 1]
             if truth is not None:
                 kept = kept | truth[step].has(grid)
+        # Not x[kept], the gradient of which sorts all rows.
         x, grid = x.index_select(0, torch.nonzero(kept).squeeze(1)), grid.only(kept)
         normals = self.unet.normal_head(x, grid)
         distances = self.unet.distance_head(x, grid).squeeze(1)
