@@ -8,10 +8,14 @@ import torch
 from accelerate.state import AcceleratorState
 from vae_samples import box_sample, write_boxes
 
+from preprocessing.running.ledger import read_ledger
 from preprocessing.seeds import generator
+from preprocessing.settings import Limits
 from preprocessing.shapes import sphere
+from vae.bulk.many import encode_many, model_source
+from vae.bulk.settings import EncodeSettings
 from vae.config import TINY, VAEConfig, override
-from vae.latents import LatentsError, check_tokens, encode_shape
+from vae.latents import LatentsError, check_tokens, encode_shape, read_latents
 from vae.model import DoraVAE
 from vae.reconstruction import decoded_field, read_surface
 from vae.sparse.model import LossWeights, SparseConfig, SparseVAE, Voxels
@@ -56,6 +60,22 @@ def test_a_surface_is_read_on_the_gpu(boxed: DoraVAE) -> None:
 def test_more_tokens_than_the_gpu_holds_are_refused(boxed: DoraVAE) -> None:
     with pytest.raises(LatentsError, match="the GPU has"):
         check_tokens(boxed.to("cuda"), 20_000_000)
+
+
+def test_batches_of_bulk_encoding_are_those_of_the_cpu(tmp_path: Path) -> None:
+    """In children that share the GPU; one of five has no salient points, so is alone."""
+    data = write_boxes(tmp_path / "in", 5, points=300)
+    for device, batch in (("cpu", 1), ("cuda", 1), ("cuda", 4)):
+        limits = Limits(executor="inline", workers=2, quiet=True)
+        source, limits = model_source("dora-tiny", None, device, limits, 64)
+        settings = EncodeSettings(model_sha256=source.sha256, tokens=64, eps=2 / 256)
+        out = tmp_path / f"{device}-{batch}"
+        encode_many([str(data)], out, settings, source, limits, batch=batch)
+        assert read_ledger(out)["status"].to_pylist() == ["ok"] * 5
+        for path in (tmp_path / "cpu-1").glob("box*.safetensors"):
+            wanted, found = read_latents(path), read_latents(out / path.name)
+            assert torch.equal(wanted.positions, found.positions)
+            assert torch.allclose(wanted.mean, found.mean, atol=2e-3, rtol=1e-3)
 
 
 def trained(tmp_path: Path, name: str, *settings: str) -> list[float]:
