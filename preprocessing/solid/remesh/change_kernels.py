@@ -1,25 +1,22 @@
 """Kernels that better a face of an offset surface: flip a cap, collapse a needle, slide a vertex.
 
 A change counts only if the worst triangle it touches gets better, no face turns by much, no new
-chord is farther from eps than the tolerance, and where the offset turns sharply no face meets one
-near it. Where the normals at all corners agree, the distance is not asked.
+chord is farther from eps than the tolerance, and no faces meet (meeting_kernels.py). Where the
+normals at all corners agree, the distance is not asked.
 
-`mesh` is (v, gradient, faces, mates, leaving): vertices, the offset's normals there, and half-edges
-as of halfedge_edit_kernels.py. `limits` are as of judge_edges.
+`mesh` is (v, gradient, faces, mates, leaving, tight, heads, chain): vertices, the offset's normals
+there, half-edges as of halfedge_edit_kernels.py, and what meeting_kernels.py takes. `limits` are as
+of judge_edges.
 """
 
 import numba as nb
 
 from preprocessing.solid.remesh.deviation_kernels import on_lattice, settle
 from preprocessing.solid.remesh.fairness_kernels import (
-    SHARP,
     agreement,
     badness,
-    faces_are_clean,
-    is_sharp,
     normal,
     squares,
-    star_is_clean,
     turned,
 )
 from preprocessing.solid.remesh.halfedge_edit_kernels import (
@@ -34,6 +31,12 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     start,
     uncollapse,
     unflip,
+)
+from preprocessing.solid.remesh.meeting_kernels import (
+    is_sharp,
+    pair_is_clean,
+    pair_is_sharp,
+    star_is_clean,
 )
 from preprocessing.solid.remesh.near_kernels import is_near, offset_at
 
@@ -64,25 +67,23 @@ def _face_near(near, v, a, b, c, tolerance):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def flip_cleanly(mesh, h, ring):  # type: ignore[no-untyped-def]
-    """Flip an edge unless faces near it then meet; whether it was done."""
-    v, gradient, faces, mates, leaving = mesh
+def flip_cleanly(mesh, h, rings):  # type: ignore[no-untyped-def]
+    """Flip an edge unless faces then meet; whether it was done."""
+    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     a, b, c, d = corners(faces, mates, h)
     f, e = h // 3, mates[h] // 3
     flip(faces, mates, leaving, h)
-    sharp = min(agreement(gradient, a, b), agreement(gradient, c, d)) < SHARP
-    sharp = sharp or min(agreement(gradient, a, c), agreement(gradient, a, d)) < SHARP
-    sharp = sharp or min(agreement(gradient, b, c), agreement(gradient, b, d)) < SHARP
-    if sharp and not faces_are_clean(v, faces, mates, leaving, (f, e), (a, b, c, d), ring):
+    sharp = pair_is_sharp(mesh, a, b, c, d)
+    if not pair_is_clean(mesh, (f, e), (a, b, c, d), sharp, rings[0], rings[1]):
         unflip(faces, mates, leaving, f)
         return False
     return True
 
 
 @nb.njit(cache=True)
-def try_flip(near, mesh, h, limits, ring):  # type: ignore[no-untyped-def]
+def try_flip(near, mesh, h, limits, rings):  # type: ignore[no-untyped-def]
     """Flip an edge if its two faces get better by it; whether it was done."""
-    v, gradient, faces, mates, leaving = mesh
+    v, gradient, faces, mates, leaving = mesh[:5]
     a, b, c, d = corners(faces, mates, h)
     if c == d or squares(v, c, d, a)[2] > (LONGEST * near[5]) ** 2:
         return False
@@ -102,7 +103,7 @@ def try_flip(near, mesh, h, limits, ring):  # type: ignore[no-untyped-def]
         allowed = max(limits[0], chord_error(near, v, a, b))
         if not _chord_near(near, v, c, d, allowed):
             return False
-    return flip_cleanly(mesh, h, ring)
+    return flip_cleanly(mesh, h, rings)
 
 
 @nb.njit(cache=True)
@@ -152,11 +153,11 @@ def _stays_near(near, mesh, a, b, ring, count, limits):  # type: ignore[no-untyp
 @nb.njit(cache=True)
 def _collapse_cleanly(mesh, h, ring, count, spare, other):  # type: ignore[no-untyped-def]
     """Merge the start of h into its end unless faces near it then meet; whether it was done."""
-    v, gradient, faces, mates, leaving = mesh
+    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     a, b, c, d = corners(faces, mates, h)
-    sharp = is_sharp(gradient, faces, a, ring, count) or is_sharp(gradient, faces, b, ring, count)
+    sharp = is_sharp(mesh, a, ring, count) or is_sharp(mesh, b, ring, count)
     collapse(faces, mates, leaving, h, ring, count)
-    if sharp and not star_is_clean(v, faces, mates, leaving, b, spare, other):
+    if not star_is_clean(mesh, b, sharp, spare, other):
         uncollapse(faces, mates, leaving, h, ring, count, (a, b, c, d))
         return False
     return True
@@ -214,7 +215,7 @@ def try_slide(near, mesh, a, limits, rings, spare):  # type: ignore[no-untyped-d
 
     Row `spare` of v and of gradient is scratch. Whether it was done.
     """
-    v, gradient, faces, mates, leaving = mesh
+    v, gradient, faces, mates, leaving = mesh[:5]
     ring = rings[0]
     count = spokes(mates, leaving[a], ring)
     if count == 0:
@@ -239,9 +240,8 @@ def try_slide(near, mesh, a, limits, rings, spare):  # type: ignore[no-untyped-d
     gx, gy, gz = gradient[a, 0], gradient[a, 1], gradient[a, 2]
     v[a] = v[spare]
     gradient[a] = gradient[spare]
-    if is_sharp(gradient, faces, a, ring, count) and not star_is_clean(
-        v, faces, mates, leaving, a, rings[2], rings[3]
-    ):
+    sharp = is_sharp(mesh, a, ring, count)
+    if not star_is_clean(mesh, a, sharp, rings[2], rings[3]):
         v[a, 0], v[a, 1], v[a, 2] = x, y, z
         gradient[a, 0], gradient[a, 1], gradient[a, 2] = gx, gy, gz
         return False

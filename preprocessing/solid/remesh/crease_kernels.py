@@ -3,7 +3,8 @@
 A chord from one sheet to another cuts through the air over the crease where they meet. It is split
 on the crease, or below its middle, or one of its ends is moved onto the crease, or it is flipped:
 whichever leaves the least squared error, and only if that is clearly less than before, no face gets
-a sliver or looks the wrong way, and none meets another.
+a sliver or looks inward, and none meets another. A face that leans inward is allowed at a price
+(error_kernels.py): a deep crease is found chord by chord, and walls stand between the parts found.
 
 `near` is as of near_kernels.py and `mesh` as of change_kernels.py.
 """
@@ -23,7 +24,7 @@ from preprocessing.solid.remesh.error_kernels import (
     place,
     star_error,
 )
-from preprocessing.solid.remesh.fairness_kernels import faces_are_clean, normal, star_is_clean
+from preprocessing.solid.remesh.fairness_kernels import normal
 from preprocessing.solid.remesh.halfedge_edit_kernels import (
     corners,
     edge_between,
@@ -32,6 +33,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     unflip,
     unsplit,
 )
+from preprocessing.solid.remesh.meeting_kernels import pair_is_clean, star_is_clean
 from preprocessing.solid.remesh.near_kernels import offset_at
 
 GAIN = 0.95  # share of the squared error that may be left
@@ -91,7 +93,7 @@ def _move_saves(near, mesh, at, p, ring):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True)
 def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-untyped-def]
     """Fill gains (5,) with the error that each change of edge ab saves; the two new places."""
-    v, gradient, faces, mates, leaving = mesh
+    v, gradient, faces, mates, leaving = mesh[:5]
     a, b, c, d = around
     one, two = face_error(near, v, a, b, c)[0], face_error(near, v, b, a, d)[0]
     old = one + two
@@ -115,7 +117,7 @@ def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-un
 @nb.njit(cache=True)
 def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignore[no-untyped-def]
     """Do one of the changes unless faces then meet; the vertex round which it was done, or -1."""
-    v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
+    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     a, b, c = around[0], around[1], around[2]
     h = edge_between(faces, mates, leaving, a, b)
     p = places[1] if kind == BELOW else places[0]
@@ -123,7 +125,7 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
         f = h // 3
         pair = (f, mates[h] // 3)
         flip(faces, mates, leaving, h)
-        if faces_are_clean(v, faces, mates, leaving, pair, around, rings[0]):
+        if pair_is_clean(mesh, pair, around, True, rings[0], rings[1]):
             return c
         unflip(faces, mates, leaving, f)
         return -1
@@ -134,7 +136,7 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
     else:
         place(mesh, new, p)
         split(faces, mates, leaving, h, new, row)
-    if star_is_clean(v, faces, mates, leaving, at, rings[0], rings[1]):
+    if star_is_clean(mesh, at, True, rings[0], rings[1]):
         return at
     if at == new:
         unsplit(faces, mates, leaving, h // 3, row)

@@ -1,15 +1,10 @@
-"""Kernels that measure triangles: their smallest angle, how far they turn, whether faces meet."""
+"""Kernels that measure triangles: their smallest angle, how far they turn."""
 
 import math
 
 import numba as nb
 
-from preprocessing.solid.crossing_kernels import faces_meet, has_area
-from preprocessing.solid.remesh.halfedge_edit_kernels import after, spokes, start
-
 FINE = 0.906  # cosine of 25 degrees
-# Cosine between the offset's normals at two ends of an edge below which faces may meet: 96 degrees.
-SHARP = -0.1
 UPRIGHT = 0.1  # least cosine between a new face and the offset's normals at its corners
 
 
@@ -76,49 +71,3 @@ def agreement(gradient, a, b):  # type: ignore[no-untyped-def]
     """The cosine between the offset's normals at two vertices."""
     dot = gradient[a, 0] * gradient[b, 0] + gradient[a, 1] * gradient[b, 1]
     return dot + gradient[a, 2] * gradient[b, 2]
-
-
-@nb.njit(cache=True)
-def is_sharp(gradient, faces, at, ring, count):  # type: ignore[no-untyped-def]
-    """Whether the offset turns so far between a vertex and those round it that faces may meet."""
-    least = 1.0
-    for i in range(count):
-        least = min(least, agreement(gradient, at, start(faces, after(ring[i]))))
-    return least < SHARP
-
-
-@nb.njit(cache=True)
-def _meets_around(v, faces, mates, leaving, f, at, ring):  # type: ignore[no-untyped-def]
-    """Whether face f meets a face round vertex `at` elsewhere than in what they share."""
-    count = spokes(mates, leaving[at], ring)
-    for i in range(count):
-        g = ring[i] // 3
-        if g != f and faces_meet(v, faces, f, g):
-            return True
-    return count == 0
-
-
-@nb.njit(cache=True)
-def faces_are_clean(v, faces, mates, leaving, pair, around, ring):  # type: ignore[no-untyped-def]
-    """Whether two faces meet no face round the vertices `around`, exactly; ring is scratch."""
-    for f in pair:
-        if not has_area(v, faces[f, 0], faces[f, 1], faces[f, 2]):
-            return False
-        for at in around:
-            if _meets_around(v, faces, mates, leaving, f, at, ring):
-                return False
-    return True
-
-
-@nb.njit(cache=True)
-def star_is_clean(v, faces, mates, leaving, at, ring, other):  # type: ignore[no-untyped-def]
-    """Whether the faces round a vertex meet none round its neighbours; ring, other: scratch."""
-    count = spokes(mates, leaving[at], ring)
-    for i in range(count):
-        f = ring[i] // 3
-        if not has_area(v, faces[f, 0], faces[f, 1], faces[f, 2]):
-            return False
-        for j in range(count):
-            if _meets_around(v, faces, mates, leaving, f, start(faces, after(ring[j])), other):
-                return False
-    return count > 0

@@ -7,10 +7,11 @@ tolerance get a vertex or are flipped, and those over a crease are led along it;
 collapsed and caps flipped, on the surface and manifold. Only what is bad, and later what changed
 near it, is looked at.
 
-Here and there that makes faces meet, and they have to stay as they were. So that nothing else is
-done twice, the surface is remeshed in large cubes whose seams stay, and where faces meet their cube
-alone starts again, with those vertices frozen; then the seams are remeshed in the same way, and
-slivers where faces had met get another chance.
+No change may make faces meet, which is asked where the offset turns sharply or the air is thin;
+here and there they do elsewhere, and have to stay as they were. So that nothing else is done twice,
+the surface is remeshed in large cubes whose seams stay, and where faces meet their cube alone
+starts again, with those vertices frozen; then the seams are remeshed in the same way, and slivers
+where faces had met get another chance.
 """
 
 import numpy as np
@@ -62,7 +63,7 @@ def remesh_apart(
     """
     asked = np.ones(len(start.vertices), bool) if only is None else only
     trouble = np.zeros(len(start.vertices), bool)
-    work = Working.of(start, gradient, owner, asked, frozen)
+    work = Working.of(start, gradient, owner, asked, frozen, near)
     while True:
         work.improve(near, (tolerance, ALIKE))
         crossing = work.crossing(start)

@@ -21,11 +21,7 @@ from preprocessing.solid.remesh.error_kernels import (
     star_error,
     worst_cosine,
 )
-from preprocessing.solid.remesh.fairness_kernels import (
-    faces_are_clean,
-    smallest_cosine,
-    star_is_clean,
-)
+from preprocessing.solid.remesh.fairness_kernels import smallest_cosine
 from preprocessing.solid.remesh.halfedge_edit_kernels import (
     MOST_SPOKES,
     after,
@@ -40,6 +36,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     uncollapse,
     unflip,
 )
+from preprocessing.solid.remesh.meeting_kernels import pair_is_clean, star_is_clean
 
 POOR = math.cos(math.radians(12.0))  # faces with a smaller angle are rescued
 SHARES = (0.8, 0.3)  # of the way to the middle of its neighbours that a corner is moved
@@ -72,7 +69,7 @@ def _within(new, old, tolerance):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _try_flips(near, mesh, f, tolerance, ring):  # type: ignore[no-untyped-def]
+def _try_flips(near, mesh, f, tolerance, rings):  # type: ignore[no-untyped-def]
     """Flip an edge of face f; the vertex round which it changed, or -1."""
     v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
     for k in range(3):
@@ -90,7 +87,7 @@ def _try_flips(near, mesh, f, tolerance, ring):  # type: ignore[no-untyped-def]
             continue
         pair = (f, mates[h] // 3)
         flip(faces, mates, leaving, h)
-        if faces_are_clean(v, faces, mates, leaving, pair, (a, b, c, d), ring):
+        if pair_is_clean(mesh, pair, (a, b, c, d), True, rings[0], rings[1]):
             return c
         unflip(faces, mates, leaving, f)
         return -1  # the corners of f are in another order now
@@ -114,7 +111,7 @@ def _try_collapse(near, mesh, h, tolerance, rings):  # type: ignore[no-untyped-d
     if not _within(new, old, tolerance):
         return False
     collapse(faces, mates, leaving, h, rings[0], count)
-    if star_is_clean(v, faces, mates, leaving, b, rings[2], rings[3]):
+    if star_is_clean(mesh, b, True, rings[2], rings[3]):
         return True
     uncollapse(faces, mates, leaving, h, rings[0], count, (a, b, c, d))
     return False
@@ -137,7 +134,6 @@ def _towards_neighbours(near, mesh, at, share, ring):  # type: ignore[no-untyped
 @nb.njit(cache=True)
 def _try_move(near, mesh, at, share, tolerance, rings):  # type: ignore[no-untyped-def]
     """Move a vertex towards the middle of its neighbours; whether it was done."""
-    v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
     p, found = _towards_neighbours(near, mesh, at, share, rings[0])
     if not found:
         return False
@@ -145,9 +141,7 @@ def _try_move(near, mesh, at, share, tolerance, rings):  # type: ignore[no-untyp
     old = star_error(near, mesh, at, -1, rings[0], 2.0)[0]
     back = place(mesh, at, p)
     new = star_error(near, mesh, at, -1, rings[0], most)
-    if _within(new, old, tolerance) and star_is_clean(
-        v, faces, mates, leaving, at, rings[0], rings[1]
-    ):
+    if _within(new, old, tolerance) and star_is_clean(mesh, at, True, rings[0], rings[1]):
         return True
     place(mesh, at, back)
     return False
@@ -158,7 +152,7 @@ def _rescue_face(near, mesh, f, frozen, tolerance, rings):  # type: ignore[no-un
     """Better face f; the vertex round which something changed, or -1."""
     faces, mates = mesh[2], mesh[3]
     if not (frozen[faces[f, 0]] or frozen[faces[f, 1]] or frozen[faces[f, 2]]):
-        at = _try_flips(near, mesh, f, tolerance, rings[0])
+        at = _try_flips(near, mesh, f, tolerance, rings)
         if at >= 0:
             return at
     for k in range(6):

@@ -20,10 +20,8 @@ from preprocessing.solid.remesh.change_kernels import (
 from preprocessing.solid.remesh.crease_kernels import lead
 from preprocessing.solid.remesh.fairness_kernels import (
     FINE,
-    is_sharp,
     smallest_cosine,
     squares,
-    star_is_clean,
     upright,
 )
 from preprocessing.solid.remesh.halfedge_edit_kernels import (
@@ -37,6 +35,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     start,
     unsplit,
 )
+from preprocessing.solid.remesh.meeting_kernels import is_sharp, put, star_is_clean
 
 BLOCK = 24
 NEARER = 0.5  # share of a chord's error that a flip has to get below
@@ -90,7 +89,7 @@ def _better(near, mesh, f, frozen, limits, rings, spare):  # type: ignore[no-unt
             h = 3 * f + long
             tip = start(faces, before(mates[h]))
             own = start(faces, before(h))
-            if not frozen[tip] and try_flip(near, mesh, h, limits, rings[0]):
+            if not frozen[tip] and try_flip(near, mesh, h, limits, rings):
                 return own
         else:
             h = 3 * f + short
@@ -139,9 +138,9 @@ def tidy_blocks(near, mesh, frozen, limits, most, flags, listed, first, spare): 
 
 
 @nb.njit(cache=True)
-def _flip_nearer(near, mesh, h, ring):  # type: ignore[no-untyped-def]
+def _flip_nearer(near, mesh, h, rings):  # type: ignore[no-untyped-def]
     """Flip an edge if its middle comes much nearer to the offset by it; whether it was done."""
-    v, gradient, faces, mates, leaving = mesh
+    v, gradient, faces, mates, leaving = mesh[:5]
     a, b, c, d = corners(faces, mates, h)
     if c == d or squares(v, c, d, a)[2] > (LONGEST * near[5]) ** 2:
         return False
@@ -154,13 +153,13 @@ def _flip_nearer(near, mesh, h, ring):  # type: ignore[no-untyped-def]
         return False
     if chord_error(near, v, c, d) > NEARER * chord_error(near, v, a, b):
         return False
-    return flip_cleanly(mesh, h, ring)
+    return flip_cleanly(mesh, h, rings)
 
 
 @nb.njit(cache=True)
 def _split_cleanly(mesh, h, new, row, longest, rings):  # type: ignore[no-untyped-def]
     """Split an edge at vertex `new`, unless a face would turn over or meet one; whether done."""
-    v, gradient, faces, mates, leaving = mesh
+    v, gradient, faces, mates, leaving = mesh[:5]
     a, b, c, d = corners(faces, mates, h)
     _, one, two = squares(v, new, a, b)
     _, three, four = squares(v, new, c, d)
@@ -171,10 +170,9 @@ def _split_cleanly(mesh, h, new, row, longest, rings):  # type: ignore[no-untype
         return False
     split(faces, mates, leaving, h, new, row)
     count = spokes(mates, leaving[new], rings[0])
-    sharp = is_sharp(gradient, faces, new, rings[0], count)
-    sharp = sharp or is_sharp(gradient, faces, a, rings[0], count)
-    sharp = sharp or is_sharp(gradient, faces, c, rings[0], count)
-    if sharp and not star_is_clean(v, faces, mates, leaving, new, rings[0], rings[1]):
+    sharp = is_sharp(mesh, new, rings[0], count) or is_sharp(mesh, a, rings[0], count)
+    sharp = sharp or is_sharp(mesh, c, rings[0], count)
+    if not star_is_clean(mesh, new, sharp, rings[0], rings[1]):
         unsplit(faces, mates, leaving, h // 3, row)
         return False
     return True
@@ -187,10 +185,11 @@ def bend(near, mesh, origin, frozen, bends, rows, flags):  # type: ignore[no-unt
 
     mesh: as of change_kernels.py. origin (V,) names an old vertex near each. rows: the first free
     rows of faces and of v, of which each bend has two and one of its own. flags as of
-    halfedge_edit_kernels.mark. A chord inside is flipped if that is much better and else split; one
-    in the open is split, or led along the crease (crease_kernels.py).
+    halfedge_edit_kernels.mark. A chord inside is flipped if that is much better; all others are
+    split, or led along the crease (crease_kernels.py).
     """
-    v, gradient, faces, mates, leaving = mesh
+    v, gradient, faces, mates, leaving = mesh[:5]
+    tight = mesh[5]
     ends, off, points, normals, found = bends
     rings = np.empty((4, MOST_SPOKES), np.int64)
     done = 0
@@ -202,18 +201,21 @@ def bend(near, mesh, origin, frozen, bends, rows, flags):  # type: ignore[no-unt
         new, row = rows[1] + i, rows[0] + 2 * i
         v[new] = points[i]
         gradient[new] = normals[i]
+        tight[new] = max(tight[a], tight[ends[i, 1]])
         at = -1
-        if off[i] < 0.0 and _flip_nearer(near, mesh, h, rings[0]):
+        if off[i] < 0.0 and _flip_nearer(near, mesh, h, rings):
             at = start(faces, h)
         elif found[i] and _split_cleanly(mesh, h, new, row, LONGEST * near[5], rings):
             at = new
-        elif off[i] > 0.0:
+        else:
             h = edge_between(faces, mates, leaving, a, ends[i, 1])
             at = lead(near, mesh, h, frozen, new, row, rings)
         if at < 0:
             continue
         if at == new:
             origin[new] = origin[a]
+            if tight[new] > 0:
+                put(mesh, new)
         mark(mesh, at, flags, rings)
         done += 1
     return done

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preprocessing.frame import HALF_WIDTH
 from preprocessing.half_edge_kernels import match_half_edges
+from preprocessing.half_edges import widened
 from preprocessing.mesh import Mesh
 from preprocessing.solid.crossings import crossing_faces
 from preprocessing.solid.remesh import (
     deviation_kernels,
+    meeting_kernels,
     rescue_kernels,
     thinning_kernels,
     tidy_kernels,
@@ -34,6 +37,7 @@ class Working:
     `used` are the rows of faces and of vertices that ever were taken. `origin`: an old vertex near
     each; `owner`: a number for each face, which faces that replace it inherit; `redone` by that
     number: whose faces were put back last, all at first.
+    `tight`, `heads`, `chain`: as of meeting_kernels.
     Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `fresh` those whose
     rescue has not been tried, `dirty` the vertices whose edges are new.
     """
@@ -43,6 +47,9 @@ class Working:
     faces: np.ndarray
     mates: np.ndarray
     leaving: np.ndarray
+    tight: np.ndarray
+    heads: np.ndarray
+    chain: np.ndarray
     origin: np.ndarray
     owner: np.ndarray
     redone: np.ndarray
@@ -60,9 +67,12 @@ class Working:
         owner: np.ndarray,
         asked: np.ndarray,
         frozen: np.ndarray,
+        near: tuple,
     ) -> "Working":
         """Take up a mesh; asked, frozen: bool (V,), vertices to look at and vertices that stay."""
         count, faces = len(start.vertices), start.faces.astype(np.int32)
+        tight = meeting_kernels.tight_places(near, start.vertices, gradient)
+        buckets = max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5])))
         again = np.asarray(asked[faces].any(axis=1))
         return cls(
             start.vertices.copy(),
@@ -70,6 +80,9 @@ class Working:
             faces,
             match_half_edges(faces, count).mates.astype(np.int32),
             kernels.leaving_halves(faces, count),
+            tight.astype(np.uint8) + widened(faces, tight),
+            np.full((buckets,) * 3, -1, np.int32),
+            np.full(count, -1, np.int32),
             np.arange(count, dtype=np.int32),
             owner,
             np.ones(int(owner.max(initial=0)) + 1, bool),
@@ -88,7 +101,8 @@ class Working:
     @property
     def mesh(self) -> tuple[np.ndarray, ...]:
         """The arrays that the kernels change."""
-        return self.vertices, self.gradient, self.faces, self.mates, self.leaving
+        halves = self.faces, self.mates, self.leaving
+        return self.vertices, self.gradient, *halves, self.tight, self.heads, self.chain
 
     def restart(
         self,
@@ -152,6 +166,7 @@ class Working:
         for _ in range(RESCUES):
             poor = rescue_kernels.poor_faces(self.vertices, self.faces, self.frozen, self.fresh)
             listed = np.flatnonzero(poor)
+            meeting_kernels.put_all(self.mesh)
             if not len(listed) or not rescue_kernels.rescue(
                 near, self.mesh, self.frozen, listed, tolerance, self.flags
             ):
@@ -192,6 +207,7 @@ class Working:
         first = np.concatenate([[0], np.flatnonzero(np.diff(keys)) + 1, [len(keys)]])
         colour = keys[first[:-1]] // blocks
         self._make_room(0, int(np.bincount(colour).max()))  # scratch, a vertex a block
+        meeting_kernels.put_all(self.mesh)
         done = 0
         for one in range(tidy_kernels.COLOURS):
             mine = np.flatnonzero(colour == one)
@@ -218,6 +234,7 @@ class Working:
         more = len(ends)
         self._make_room(2 * more, more)
         rows, self.used = self.used, (self.used[0] + 2 * more, self.used[1] + more)
+        meeting_kernels.put_all(self.mesh)
         self.owner[rows[0] : self.used[0]] = np.repeat(self.owner[chosen // 3], 2)
         done: int = tidy_kernels.bend(
             near, self.mesh, self.origin, self.frozen, bends, rows, self.flags
@@ -240,3 +257,4 @@ class Working:
             self.vertices, self.gradient = longer(self.vertices, rows), longer(self.gradient, rows)
             self.origin, self.frozen = longer(self.origin, rows), longer(self.frozen, rows)
             self.leaving, self.dirty = longer(self.leaving, rows, -1), longer(self.dirty, rows)
+            self.tight, self.chain = longer(self.tight, rows), longer(self.chain, rows, -1)
