@@ -1,8 +1,9 @@
 """Kernels that better the triangles of an offset surface, block by block, and bend its chords.
 
-A block is a cube of BLOCK cells, and a face belongs to that of its first corner. A change reads and
-writes what is at most three edges from its face, and no edge is longer than 3.5 cells, so what two
-blocks of one colour do, BLOCK cells apart, never meets: the result is the same for any threads.
+A block is a cube of BLOCK cells, and a face belongs to that of its first corner. A change writes
+what is at most three edges from its face, and no edge is longer than 3.5 cells; it reads as far, or
+faces round what is two edges and REACH (meeting_kernels.py) away, 12.1 cells. So what two blocks of
+one colour do, BLOCK cells apart, never meets: the result is the same for any threads.
 """
 
 import numba as nb
