@@ -18,7 +18,7 @@ WRONG = 1e9
 # Cosines between a face and the distance's gradient at its middle. Below the first it leans inward,
 # as where a crease is found on one side only; that has to save more than TILTED, the square of an
 # error of 20 %. Below the second it is wrong.
-UPRIGHT, WALL = 0.05, -0.9
+UPRIGHT, INWARD = 0.05, -0.9
 TILTED = 0.04
 LEAST = 0.9961  # cosine of the least angle that a face may get by bending: 5 degrees
 
@@ -41,11 +41,11 @@ def face_error(near, v, a, b, c):  # type: ignore[no-untyped-def]
     d, gx, gy, gz = offset_at(
         near, (ax + bx + cx) / 3.0, (ay + by + cy) / 3.0, (az + bz + cz) / 3.0
     )
-    inward = nx * gx + ny * gy + nz * gz
-    if inward <= WALL * area:
+    facing = nx * gx + ny * gy + nz * gz
+    if facing <= INWARD * area:
         return WRONG, area
     total = ((d - near[4]) / near[4]) ** 2
-    if inward <= UPRIGHT * area:
+    if facing <= UPRIGHT * area:
         total += 4.0 * TILTED
     total += squared_error(near, 0.5 * (ax + bx), 0.5 * (ay + by), 0.5 * (az + bz))
     total += squared_error(near, 0.5 * (ax + cx), 0.5 * (ay + cy), 0.5 * (az + cz))

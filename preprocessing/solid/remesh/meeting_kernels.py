@@ -13,33 +13,16 @@ faces.
 import math
 
 import numba as nb
-import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.crossing_kernels import faces_meet, has_area
 from preprocessing.solid.remesh.fairness_kernels import agreement
 from preprocessing.solid.remesh.halfedge_edit_kernels import after, spokes, start
-from preprocessing.solid.remesh.near_kernels import offset_at
 
 # Cosine between the offset's normals at two ends of an edge below which faces may meet: 96 degrees.
 SHARP = -0.1
 BUCKET = 4  # cells along an edge of a bucket
 REACH = 1.6  # cells that a face with edges of 2.5 cells reaches from its nearest corner, and some
-# Cells from the offset at which another sheet is looked for, and the share free if none is near.
-AIR, FREE = 0.75, 0.5
-
-
-@nb.njit(parallel=True, cache=True)
-def tight_places(near, v, gradient):  # type: ignore[no-untyped-def]
-    """True (V,) where another sheet of the offset is near across the air."""
-    tight = np.zeros(v.shape[0], np.bool_)
-    ahead = AIR * near[5]
-    for at in nb.prange(v.shape[0]):
-        x, y, z = v[at, 0], v[at, 1], v[at, 2]
-        gx, gy, gz = gradient[at, 0], gradient[at, 1], gradient[at, 2]
-        d = offset_at(near, x + ahead * gx, y + ahead * gy, z + ahead * gz)[0]
-        tight[at] = d < near[4] + FREE * ahead
-    return tight
 
 
 @nb.njit(inline="always")

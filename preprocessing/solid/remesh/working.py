@@ -17,6 +17,7 @@ from preprocessing.solid.remesh import (
     tidy_kernels,
 )
 from preprocessing.solid.remesh import halfedge_edit_kernels as kernels
+from preprocessing.solid.remesh.near_kernels import gradients
 
 ROUNDS, BENDS = 3, 2  # rounds of bending and tidying; times that edges are asked in a round
 FEW = 1 / 200  # share of the vertices below which new ones are not worth another round
@@ -26,6 +27,8 @@ THINNINGS = 2  # times that vertices of the flat parts are merged
 RESCUES = 4  # times that the slivers left are tried in other ways
 LAST = 2  # times that what the rescue changed is bent again
 LOOSE = (1, 3, 6)  # times the tolerance that a rescue may leave in the end, one after the other
+# Cells from the offset at which another sheet is looked for, and the share free if none is near.
+AIR, FREE = 0.75, 0.5
 SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
 
 
@@ -71,7 +74,8 @@ class Working:
     ) -> "Working":
         """Take up a mesh; asked, frozen: bool (V,), vertices to look at and vertices that stay."""
         count, faces = len(start.vertices), start.faces.astype(np.int32)
-        tight = meeting_kernels.tight_places(near, start.vertices, gradient)
+        ahead = AIR * near[5]
+        tight = gradients(near, start.vertices + ahead * gradient)[0] < near[4] + FREE * ahead
         buckets = max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5])))
         again = np.asarray(asked[faces].any(axis=1))
         return cls(
@@ -166,8 +170,10 @@ class Working:
         for _ in range(RESCUES):
             poor = rescue_kernels.poor_faces(self.vertices, self.faces, self.frozen, self.fresh)
             listed = np.flatnonzero(poor)
+            if not len(listed):
+                break
             meeting_kernels.put_all(self.mesh)
-            if not len(listed) or not rescue_kernels.rescue(
+            if not rescue_kernels.rescue(
                 near, self.mesh, self.frozen, listed, tolerance, self.flags
             ):
                 break
