@@ -4,6 +4,7 @@ Notable:
 - Parameters bear the names most of the published files use, so those load without a mapping.
 - q, k and v of a head lie side by side in the fused projections (head-major), not all q first.
 - Keys and values depend on the data only; `keys` computes them once for any number of queries.
+- Data that are a projection of a few channels are never made without gradients: `projected_keys`.
 """
 
 from collections.abc import Callable
@@ -105,7 +106,11 @@ class CrossAttention(nn.Module):
 
     def keys(self, data: Tensor) -> Keys:
         """What the data contributes; reusable for any number of query chunks."""
-        key, value = split_heads(self.c_kv(data), self.heads).chunk(2, dim=-1)
+        return self.keys_of(self.c_kv(data))
+
+    def keys_of(self, fused: Tensor) -> Keys:
+        """Keys and values from the fused projection (B,N,2 * width)."""
+        key, value = split_heads(fused, self.heads).chunk(2, dim=-1)
         return Keys(key if self.attention is None else self.attention.k_norm(key), value)
 
     def forward(self, x: Tensor, keys: Keys, attend: Attend = None) -> Tensor:
@@ -165,14 +170,33 @@ class CrossBlock(nn.Module):
         self.ln_3 = nn.LayerNorm(width, eps=style.eps)
 
     def keys(self, data: Tensor) -> Keys:
-        """Keys and values of data (B,N,width).
+        """Keys and values of data (B,N,width)."""
+        return self.attn.keys(self.ln_2(data))
 
-        On a CPU and without gradients in parts that its cache holds; a GPU would wait for each.
+    def projected_keys(self, project: nn.Linear, channels: Tensor) -> Keys:
+        """As `keys` of project(channels), channels (B,N,C) with C much below the width.
+
+        Without gradients, what costs per row are two products of width C + 1 in place of one of
+        C and one of the width: see `folded`. On a CPU in parts that its cache holds; a GPU would
+        wait for each.
         """
-        if torch.is_grad_enabled() or data.is_cuda or data.shape[1] <= PART:
-            return self.attn.keys(self.ln_2(data))
-        parts = [self.attn.keys(self.ln_2(part)) for part in data.split(PART, dim=1)]
-        return Keys(*(torch.cat(several, dim=2) for several in zip(*parts, strict=True)))
+        if torch.is_grad_enabled():
+            return self.keys(project(channels))
+        product, offset, length = folded(project, self.ln_2, self.attn.c_kv)
+
+        def fused(rows: Tensor) -> Tensor:
+            variance = (rows @ length).square().sum(-1, keepdim=True)
+            scaled = rows * (variance + self.ln_2.eps).rsqrt()
+            return functional.linear(scaled, product, offset)
+
+        rows = functional.pad(channels.flatten(0, 1), (0, 1), value=1.0)
+        if rows.is_cuda:
+            made = fused(rows)
+        else:
+            made = rows.new_empty(len(rows), len(product))
+            for part, place in zip(rows.split(PART), made.split(PART), strict=True):
+                place.copy_(fused(part))
+        return self.attn.keys_of(made.unflatten(0, channels.shape[:2]))
 
     def forward(
         self,
@@ -188,6 +212,28 @@ class CrossBlock(nn.Module):
                 attended = attended * present[:, None, None].to(attended.dtype)
             x = x + attended
         return x + self.mlp(self.ln_3(x))
+
+
+def folded(
+    project: nn.Linear, norm: nn.LayerNorm, then: nn.Linear
+) -> tuple[Tensor, Tensor, Tensor]:
+    """then(norm(project(x))) as one product: product @ (y / deviation) + offset with y = (x, 1).
+
+    Without its mean over the width, project(x) is still linear in y; its deviation is
+    sqrt(|y @ length|^2 + norm.eps), where length is the R of that map's QR over sqrt(width).
+    Returns product (out,C+1), offset (out,), length (C+1,k) in the type of the weights, made in
+    float64 and rounded once.
+    """
+    weight = torch.cat([project.weight, project.bias[:, None]], 1).double()
+    weight = weight - weight.mean(dim=0)
+    length = torch.linalg.qr(weight, mode="r").R.T / len(weight) ** 0.5
+    last = then.weight.double()
+    offset = last @ norm.bias.double()
+    if then.bias is not None:
+        offset = offset + then.bias.double()
+    product = (last * norm.weight.double()) @ weight
+    kind = project.weight.dtype
+    return product.to(kind), offset.to(kind), length.to(kind)
 
 
 class SelfBlocks(nn.Module):

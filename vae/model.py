@@ -100,15 +100,15 @@ class Encoder(nn.Module):
 
         sharp None: a model of one cloud. attends: other attentions than exact ones.
         """
-        coarse_data = self.input_proj(self.embed(coarse))
-        coarse_keys = self.cross_attn.keys(coarse_data)
+        points = self.embed(coarse)
+        coarse_keys = self.cross_attn.projected_keys(self.input_proj, points)
         if sharp is not None and sharp.shape[1] > 0:
-            sharp_data = self.input_proj1(self.embed(sharp))
-            sharp_keys = self.cross_attn1.keys(sharp_data)
-            queries = take_rows_of_two(coarse_data, sharp_data, rows)
+            others = self.embed(sharp)
+            sharp_keys = self.cross_attn1.projected_keys(self.input_proj1, others)
+            queries = self.queries_of_two(points, others, rows)
         else:
             sharp_keys = None
-            queries = take_rows(coarse_data, rows)
+            queries = self.input_proj(take_rows(points, rows))
         # Without salient points the second block keeps its residual and MLP: its attention adds
         # nothing, and the layers that follow see the scale they were trained at.
         if checkpointing:
@@ -122,6 +122,13 @@ class Encoder(nn.Module):
                 x = x + self.cross_attn1(queries, sharp_keys, sharp_present, attends.sharp)
         return self.ln_post(self.self_attn(x, checkpointing, attends.tokens))
 
+    def queries_of_two(self, coarse: Tensor, sharp: Tensor, rows: Tensor) -> Tensor:
+        """Projected rows of the channels of two clouds, numbered one after the other."""
+        size = coarse.shape[1]
+        of_coarse = self.input_proj(take_rows(coarse, rows.clamp(max=size - 1)))
+        of_sharp = self.input_proj1(take_rows(sharp, (rows - size).clamp(min=0)))
+        return torch.where((rows < size)[..., None], of_coarse, of_sharp)
+
 
 def final_norm(width: int, eps: float, wanted: bool) -> nn.Module:
     """The LayerNorm that ends a stack, or nothing where a variant has none."""
@@ -131,14 +138,6 @@ def final_norm(width: int, eps: float, wanted: bool) -> nn.Module:
 def take_rows(data: Tensor, index: Tensor) -> Tensor:
     """data (B,N,C) at index (B,K) -> (B,K,C)."""
     return torch.gather(data, 1, index[..., None].expand(-1, -1, data.shape[-1]))
-
-
-def take_rows_of_two(first: Tensor, second: Tensor, index: Tensor) -> Tensor:
-    """As `take_rows` of the two one after the other, neither of which is copied."""
-    size = first.shape[1]
-    of_first = take_rows(first, index.clamp(max=size - 1))
-    of_second = take_rows(second, (index - size).clamp(min=0))
-    return torch.where((index < size)[..., None], of_first, of_second)
 
 
 class Decoder(nn.Module):

@@ -1,5 +1,6 @@
 """The model equals the published arrays and a plain transcription; any token count works."""
 
+import copy
 import csv
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import plain_vae
 import pytest
 import torch
 
-from vae.blocks import PART, CrossBlock
+from vae.blocks import PART, PLAIN, BlockStyle, CrossBlock
 from vae.config import ModelConfig
 from vae.model import DoraVAE, choose_queries, split_tokens
 
@@ -207,12 +208,26 @@ def test_bf16_autocast_stays_close() -> None:
     assert (exact - rounded).abs().max() < 0.05 * exact.abs().max() + 0.05
 
 
-def test_keys_made_in_parts_are_those_of_all_rows() -> None:
+@pytest.mark.parametrize("style", [PLAIN, BlockStyle(bias=True, head_norm=True, eps=1e-6)])
+@pytest.mark.parametrize(("width", "rows"), [(48, 7), (24, 2 * PART + 7), (96, PART)])
+def test_keys_of_a_projection_are_those_of_what_it_projects(
+    style: BlockStyle, width: int, rows: int
+) -> None:
+    """Without gradients they are one product, in parts; nearer to the exact ones than in steps."""
     torch.manual_seed(0)
-    block = CrossBlock(48, 3)
-    data = torch.randn(2, 2 * PART + 7, 48)
-    whole = block.keys(data)  # with gradients: at once
+    block, project = CrossBlock(width, 3, style), torch.nn.Linear(31, width)
+    for norm in (block.ln_2, block.attn.attention.k_norm if block.attn.attention else None):
+        if norm is not None:
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+    channels = torch.randn(2, rows, 31)
+    steps = block.projected_keys(project, channels)  # with gradients: step by step
     with torch.no_grad():
-        parts = block.keys(data)
-    assert torch.allclose(parts.key, whole.key, atol=1e-6)
-    assert torch.allclose(parts.value, whole.value, atol=1e-6)
+        folded = block.projected_keys(project, channels)
+        exact = (
+            copy.deepcopy(block).double().keys(copy.deepcopy(project).double()(channels.double()))
+        )
+    for one, two, three in zip(steps, folded, exact, strict=True):
+        assert two.shape == one.shape
+        assert (two - three).abs().max() <= 2 * (one - three).abs().max()
+        assert (two - three).abs().max() < 1e-5 * three.abs().max()
