@@ -83,11 +83,12 @@ def _split_saves(near, mesh, around, new, p, old):  # type: ignore[no-untyped-de
 @nb.njit(cache=True)
 def _move_saves(near, mesh, at, p, ring):  # type: ignore[no-untyped-def]
     """The error that moving a vertex to p saves."""
-    old = star_error(near, mesh, at, -1, ring, 2.0)[0]
     back = place(mesh, at, p)
     new = star_error(near, mesh, at, -1, ring, LEAST)[0]
     place(mesh, at, back)
-    return _saved(old, new)
+    if new >= WRONG:
+        return -1.0
+    return _saved(star_error(near, mesh, at, -1, ring, 2.0)[0], new)
 
 
 @nb.njit(cache=True)

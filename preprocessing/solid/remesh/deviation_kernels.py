@@ -9,7 +9,7 @@ import numba as nb
 import numpy as np
 
 from preprocessing.solid.crossing_kernels import LATTICE
-from preprocessing.solid.remesh.halfedge_edit_kernels import start
+from preprocessing.solid.remesh.halfedge_edit_kernels import after, start
 from preprocessing.solid.remesh.near_kernels import offset_at
 
 ROUNDS = 8
@@ -131,10 +131,10 @@ def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-d
     found = np.zeros(3 * faces.shape[0], np.float32)
     eps, step = near[4], near[5]
     for h in nb.prange(3 * faces.shape[0]):
-        if mates[h] < h or faces[h // 3, 0] < 0:
+        if faces[h // 3, 0] < 0:
             continue
-        a, b = start(faces, h), start(faces, mates[h])
-        if frozen[a] or frozen[b] or not (dirty[a] and dirty[b]):
+        a, b = start(faces, h), start(faces, after(h))
+        if not (dirty[a] and dirty[b]) or frozen[a] or frozen[b] or mates[h] < h:
             continue
         cosine = (
             gradient[a, 0] * gradient[b, 0]

@@ -66,7 +66,7 @@ def remesh_apart(
     work = Working.of(start, gradient, owner, asked, frozen, near)
     while True:
         work.improve(near, (tolerance, ALIKE))
-        crossing = work.crossing(start)
+        crossing = work.crossing()
         if not len(crossing):
             return work.finished()
         trouble[work.origin[work.faces[crossing]]] = True

@@ -12,6 +12,7 @@ import math
 import numba as nb
 import numpy as np
 
+from preprocessing.solid.remesh.borrowing_kernels import borrowed
 from preprocessing.solid.remesh.deviation_kernels import settled_place
 from preprocessing.solid.remesh.error_kernels import (
     WRONG,
@@ -60,12 +61,23 @@ def _clearly_below(worst):  # type: ignore[no-untyped-def]
     return math.cos(1.1 * math.acos(min(1.0, worst)) + 0.01)
 
 
+@nb.njit(cache=True, inline="always")
+def _within(new, tolerance):  # type: ignore[no-untyped-def]
+    """Whether an (error, area) is within the tolerance."""
+    return new[0] <= (0.7 * tolerance) ** 2 * new[1]
+
+
 @nb.njit(cache=True)
-def _within(new, old, tolerance):  # type: ignore[no-untyped-def]
-    """Whether an (error, area) is within the tolerance or no worse than an old error."""
+def _good_enough(near, mesh, at, new, tolerance, ring):  # type: ignore[no-untyped-def]
+    """Whether an (error, area) is within the tolerance or no worse than what is round vertex `at`.
+
+    ring is scratch. The old error is asked last: it takes a distance at every face and edge.
+    """
     if new[0] >= WRONG:
         return False
-    return new[0] <= (0.7 * tolerance) ** 2 * new[1] or new[0] <= old < WRONG
+    if _within(new, tolerance):
+        return True
+    return new[0] <= star_error(near, mesh, at, -1, ring, 2.0)[0] < WRONG
 
 
 @nb.njit(cache=True)
@@ -82,9 +94,12 @@ def _try_flips(near, mesh, f, tolerance, rings):  # type: ignore[no-untyped-def]
         if c == d or edge_between(faces, mates, leaving, c, d) >= 0:
             continue
         new = pair_error(near, v, (a, d, c), (b, c, d), most)
-        old = face_error(near, v, a, b, c)[0] + face_error(near, v, b, a, d)[0]
-        if not _within(new, old, tolerance):
+        if new[0] >= WRONG:
             continue
+        if not _within(new, tolerance):
+            old = face_error(near, v, a, b, c)[0] + face_error(near, v, b, a, d)[0]
+            if not new[0] <= old < WRONG:
+                continue
         pair = (f, mates[h] // 3)
         flip(faces, mates, leaving, h)
         if pair_is_clean(mesh, pair, (a, b, c, d), True, rings[0], rings[1]):
@@ -103,12 +118,11 @@ def _try_collapse(near, mesh, h, tolerance, rings):  # type: ignore[no-untyped-d
         return False
     a, b, c, d = corners(faces, mates, h)
     most = _clearly_below(worst_cosine(mesh, a, rings[2]))
-    old = star_error(near, mesh, a, -1, rings[2], 2.0)[0]
     back = (v[a, 0], v[a, 1], v[a, 2])
     v[a, 0], v[a, 1], v[a, 2] = v[b, 0], v[b, 1], v[b, 2]
     new = star_error(near, mesh, a, b, rings[2], most)
     v[a, 0], v[a, 1], v[a, 2] = back
-    if not _within(new, old, tolerance):
+    if not _good_enough(near, mesh, a, new, tolerance, rings[2]):
         return False
     collapse(faces, mates, leaving, h, rings[0], count)
     if star_is_clean(mesh, b, True, rings[2], rings[3]):
@@ -138,10 +152,13 @@ def _try_move(near, mesh, at, share, tolerance, rings):  # type: ignore[no-untyp
     if not found:
         return False
     most = _clearly_below(worst_cosine(mesh, at, rings[0]))
-    old = star_error(near, mesh, at, -1, rings[0], 2.0)[0]
     back = place(mesh, at, p)
     new = star_error(near, mesh, at, -1, rings[0], most)
-    if _within(new, old, tolerance) and star_is_clean(mesh, at, True, rings[0], rings[1]):
+    place(mesh, at, back)
+    if not _good_enough(near, mesh, at, new, tolerance, rings[0]):
+        return False
+    place(mesh, at, p)
+    if star_is_clean(mesh, at, True, rings[0], rings[1]):
         return True
     place(mesh, at, back)
     return False
@@ -171,6 +188,7 @@ def _rescue_face(near, mesh, f, frozen, tolerance, rings):  # type: ignore[no-un
 @nb.njit(cache=True)
 def rescue(near, mesh, frozen, listed, tolerance, flags):  # type: ignore[no-untyped-def]
     """Better the listed faces; how many changes were made. flags: as of halfedge_edit.mark."""
+    near, mesh = borrowed(near), borrowed(mesh)
     v, faces = mesh[0], mesh[2]
     rings = np.empty((4, MOST_SPOKES), np.int64)
     done = 0

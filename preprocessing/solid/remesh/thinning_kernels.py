@@ -10,6 +10,7 @@ import math
 import numba as nb
 import numpy as np
 
+from preprocessing.solid.remesh.borrowing_kernels import borrowed
 from preprocessing.solid.remesh.fairness_kernels import (
     FINE,
     agreement,
@@ -66,6 +67,7 @@ def thin(mesh, frozen, step):  # type: ignore[no-untyped-def]
 
     mesh, frozen: as of change_kernels.py and Working.
     """
+    mesh = borrowed(mesh)
     faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     ring = np.empty(MOST_SPOKES, np.int64)
     other = np.empty(MOST_SPOKES, np.int64)

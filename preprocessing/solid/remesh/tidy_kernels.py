@@ -10,6 +10,7 @@ import numba as nb
 import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
+from preprocessing.solid.remesh.borrowing_kernels import borrowed
 from preprocessing.solid.remesh.change_kernels import (
     LONGEST,
     chord_error,
@@ -189,6 +190,7 @@ def bend(near, mesh, origin, frozen, bends, rows, flags):  # type: ignore[no-unt
     halfedge_edit_kernels.mark. A chord inside is flipped if that is much better; all others are
     split, or led along the crease (crease_kernels.py).
     """
+    near, mesh = borrowed(near), borrowed(mesh)
     v, gradient, faces, mates, leaving = mesh[:5]
     tight = mesh[5]
     ends, off, points, normals, found = bends

@@ -42,7 +42,8 @@ class Working:
     number: whose faces were put back last, all at first.
     `tight`, `heads`, `chain`: as of meeting_kernels.
     Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `fresh` those whose
-    rescue has not been tried, `dirty` the vertices whose edges are new.
+    rescue has not been tried, `dirty` the vertices whose edges are new. `checked`: vertices and
+    faces when it was last asked which faces meet.
     """
 
     vertices: np.ndarray
@@ -61,6 +62,7 @@ class Working:
     fresh: np.ndarray
     dirty: np.ndarray
     used: tuple[int, int]
+    checked: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def of(
@@ -95,6 +97,7 @@ class Working:
             again.copy(),
             asked.copy(),
             (len(faces), count),
+            (start.vertices, faces.copy()),
         )
 
     @property
@@ -178,10 +181,15 @@ class Working:
             ):
                 break
 
-    def crossing(self, start: Mesh) -> np.ndarray:
-        """The faces (K,) that meet another. Of the start none do, so that one of two is new."""
+    def crossing(self) -> np.ndarray:
+        """The faces (K,) that meet another.
+
+        Of the start none do, and those that met when it was last asked have been put back: one of
+        two has changed since.
+        """
         rows = np.flatnonzero(self.faces[:, 0] >= 0)
-        new = kernels.changed_faces(start.vertices, start.faces, self.vertices, self.faces)
+        new = kernels.changed_faces(*self.checked, self.vertices, self.faces)
+        self.checked = self.vertices.copy(), self.faces.copy()
         mesh = Mesh(self.vertices, self.faces[rows])
         found: np.ndarray = rows[crossing_faces(mesh, new[rows], closed=True)]
         return found
