@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.solid.peer_crossings import meet
 from preprocessing.mesh import Mesh
 from preprocessing.shapes import box, random_rotation, sphere, torus
 from preprocessing.solid import crossing_kernels as kernels
@@ -168,3 +169,22 @@ def test_no_cell_crosses_itself_with_its_vertices_at_the_middles(join: str) -> N
             assert not crossing_faces(Mesh(middle, edges[pattern, : counts[pattern]])).any(), (
                 pattern
             )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2), st.sampled_from([2, 5, 2**20]))
+def test_random_pairs_against_rational_numbers(seed: int, shared: int, reach: int) -> None:
+    """Faces with none, one or two common corners, often in one plane: the kernel's twin, whose
+    numbers are fractions, is what judges the faces that another tool's filter selects."""
+    draw = np.random.default_rng(seed)
+    corners = draw.integers(-reach, reach + 1, (6 - shared, 3)).astype(float)
+    if seed % 3 == 0:
+        corners[:, 2] = corners[:, 0] - corners[:, 1]  # all in one plane, aslant
+    if len(np.unique(corners, axis=0)) < len(corners):
+        return
+    faces = np.array([[0, 1, 2], [*range(shared), *range(3, 6 - shared)]])
+    mesh = Mesh(corners / 2.0**23, faces)
+    sides = np.cross(corners[faces[:, 1]] - corners[faces[:, 0]],
+                     corners[faces[:, 2]] - corners[faces[:, 0]])  # fmt: skip
+    if sides.any(axis=1).all():
+        assert crossing_faces(mesh).tolist() == [meet(mesh, 0, 1)] * 2
