@@ -176,11 +176,11 @@ class CrossBlock(nn.Module):
     def projected_keys(self, project: nn.Linear, channels: Tensor) -> Keys:
         """As `keys` of project(channels), channels (B,N,C) with C much below the width.
 
-        Without gradients, what costs per row are two products of width C + 1 in place of one of
-        C and one of the width: see `folded`. On a CPU in parts that its cache holds; a GPU would
-        wait for each.
+        Without gradients, in full precision, what costs per row are two products of width C + 1 in
+        place of one of C and one of the width: see `folded`. On a CPU in parts that its cache
+        holds; a GPU would wait for each.
         """
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not may_fold(channels, project):
             return self.keys(project(channels))
         product, offset, length = folded(project, self.ln_2, self.attn.c_kv)
 
@@ -212,6 +212,16 @@ class CrossBlock(nn.Module):
                 attended = attended * present[:, None, None].to(attended.dtype)
             x = x + attended
         return x + self.mlp(self.ln_3(x))
+
+
+def may_fold(channels: Tensor, project: nn.Linear) -> bool:
+    """Whether `folded` is as near to the exact values as the steps are, and can be made at all.
+
+    In half precision the steps norm what they have projected in float32; mps has no float64.
+    """
+    kind = channels.device.type
+    full = project.weight.dtype in (torch.float32, torch.float64)
+    return full and kind != "mps" and not torch.is_autocast_enabled(kind)
 
 
 def folded(

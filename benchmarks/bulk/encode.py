@@ -85,7 +85,7 @@ def main() -> None:
         for name, command in commands.items():
             seconds[name], spent = timed(command)
             print(f"{name:10} {seconds[name]:8.1f} s   {spent:8.1f} s of processor", flush=True)
-        names = [path.name for path in sorted(outs["loop"].iterdir())]
+        names = [f"{number:04d}.safetensors" for number in range(given.count)]
         same = all(len({(out / name).read_bytes() for out in outs.values()}) == 1 for name in names)
     ratio, single = (seconds[only] / seconds["bulk"] for only in ("loop", "one-thread"))
     print(

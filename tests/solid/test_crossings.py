@@ -174,8 +174,8 @@ def test_no_cell_crosses_itself_with_its_vertices_at_the_middles(join: str) -> N
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2), st.sampled_from([2, 5, 2**20]))
 def test_random_pairs_against_rational_numbers(seed: int, shared: int, reach: int) -> None:
-    """Faces with none, one or two common corners, often in one plane: the kernel's twin, whose
-    numbers are fractions, is what judges the faces that another tool's filter selects."""
+    """Faces with none, one or two common corners, often in one plane: the kernel's arithmetic
+    against fractions, by the same cases, which also judge what another tool's filter selects."""
     draw = np.random.default_rng(seed)
     corners = draw.integers(-reach, reach + 1, (6 - shared, 3)).astype(float)
     if seed % 3 == 0:

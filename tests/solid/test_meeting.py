@@ -42,9 +42,11 @@ def test_vertices_beside_thin_air_are_tight(gap: float, wanted: bool) -> None:
     assert not work.tight[np.abs(work.vertices[:, 0]) > 0.2].any()
 
 
+@pytest.mark.parametrize("sharp", [True, False])
 @pytest.mark.parametrize("gap", [0.3, 0.8])
-def test_a_moved_vertex_is_clean_where_no_two_faces_meet(gap: float) -> None:
-    """Moves across the air and beside it, asked of the kernel and of all faces."""
+def test_a_moved_vertex_is_clean_where_no_two_faces_meet(gap: float, sharp: bool) -> None:
+    """Moves across the air and beside it, asked of the kernel, which asks near tight vertices
+    whether or not the offset turns there, and of all faces."""
     work = two_boxes(gap)
     meeting.put_all(work.mesh)
     assert not crossing_faces(Mesh(work.vertices, work.faces), closed=True).any()
@@ -55,9 +57,36 @@ def test_a_moved_vertex_is_clean_where_no_two_faces_meet(gap: float) -> None:
         back = work.vertices[at].copy()
         shift = draw.normal(size=3) * (1, 0.3, 0.3) * 2 * gap * STEP
         work.vertices[at] = on_lattice(back + shift)
-        clean = meeting.star_is_clean(work.mesh, at, True, ring, other)
+        clean = meeting.star_is_clean(work.mesh, at, sharp, ring, other)
         meets = crossing_faces(Mesh(work.vertices, work.faces), closed=True).any()
         assert clean == (not meets)
         told.append(clean)
         work.vertices[at] = back
+    assert 20 < sum(told) < 130
+
+
+@pytest.mark.parametrize("gap", [0.3, 0.8])
+def test_a_pair_is_clean_where_neither_of_its_faces_meets_another(gap: float) -> None:
+    """The tip of one of two faces moved across the air, asked of the kernel and of all faces."""
+    work = two_boxes(gap)
+    meeting.put_all(work.mesh)
+    draw = np.random.default_rng(1)
+    ring, other = np.empty((2, kernels.MOST_SPOKES), np.int64)
+    beside = np.flatnonzero((work.tight[work.faces] == 2).all(axis=1))
+    told = []
+    for f in draw.choice(beside, 150):
+        h = 3 * f + draw.integers(3)
+        around = kernels.corners(work.faces, work.mates, h)
+        pair = (int(f), int(work.mates[h]) // 3)
+        back = work.vertices[around[2]].copy()
+        work.vertices[around[2]] = on_lattice(
+            back + draw.normal(size=3) * (1, 0.3, 0.3) * gap * STEP
+        )
+        clean = meeting.pair_is_clean(work.mesh, pair, around, False, ring, other)
+        chosen = np.zeros(len(work.faces), bool)
+        chosen[list(pair)] = True
+        meets = crossing_faces(Mesh(work.vertices, work.faces), chosen, closed=True).any()
+        assert clean == (not meets)
+        told.append(clean)
+        work.vertices[around[2]] = back
     assert 20 < sum(told) < 130

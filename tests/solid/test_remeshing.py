@@ -240,6 +240,20 @@ def arrays_of(mesh: Mesh) -> tuple[np.ndarray, ...]:
     return faces, mates, leaving
 
 
+def test_a_flip_taken_back_leaves_every_half_edge_as_it_was() -> None:
+    mesh = torus(0.7, 0.3, 12, 9).mesh
+    start = arrays_of(mesh)
+    for h in range(3 * len(mesh.faces)):
+        faces, mates, leaving = (array.copy() for array in start)
+        old, g = kernels.corners(faces, mates, h), mates[h]
+        kernels.flip(faces, mates, leaving, h)
+        assert kernels.edge_between(faces, mates, leaving, old[2], old[3]) >= 0
+        kernels.unflip(faces, mates, leaving, h, g, old)
+        np.testing.assert_array_equal(faces, start[0])
+        np.testing.assert_array_equal(mates, start[1])
+        assert all(faces[g // 3, g % 3] == v for v, g in enumerate(leaving[:-1]))
+
+
 def test_collapses_and_splits_can_be_taken_back() -> None:
     mesh = torus(0.7, 0.3, 12, 9).mesh
     start = arrays_of(mesh)

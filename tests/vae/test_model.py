@@ -199,12 +199,14 @@ def test_kl_against_torch_distributions() -> None:
     assert (posterior.kl() - exact).abs().max() < 1e-5
 
 
-def test_bf16_autocast_stays_close() -> None:
+@pytest.mark.parametrize("gradients", [True, False])
+def test_bf16_autocast_stays_close(gradients: bool) -> None:
     model, (coarse, sharp) = seeded(), clouds()
     rows = choose_queries(coarse, sharp, 16)
-    exact, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
+    with torch.set_grad_enabled(gradients):
+        exact, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded, _ = model(coarse, sharp, joined(coarse, rows), coarse[..., :3])
     assert (exact - rounded).abs().max() < 0.05 * exact.abs().max() + 0.05
 
 
@@ -213,7 +215,7 @@ def test_bf16_autocast_stays_close() -> None:
 def test_keys_of_a_projection_are_those_of_what_it_projects(
     style: BlockStyle, width: int, rows: int
 ) -> None:
-    """Without gradients they are one product, in parts; nearer to the exact ones than in steps."""
+    """Without gradients they are one product, in parts, and as near to the exact ones."""
     torch.manual_seed(0)
     block, project = CrossBlock(width, 3, style), torch.nn.Linear(31, width)
     for norm in (block.ln_2, block.attn.attention.k_norm if block.attn.attention else None):

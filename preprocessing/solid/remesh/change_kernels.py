@@ -71,11 +71,11 @@ def flip_cleanly(mesh, h, rings):  # type: ignore[no-untyped-def]
     """Flip an edge unless faces then meet; whether it was done."""
     faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     a, b, c, d = corners(faces, mates, h)
-    f, e = h // 3, mates[h] // 3
+    g = mates[h]
     flip(faces, mates, leaving, h)
     sharp = pair_is_sharp(mesh, a, b, c, d)
-    if not pair_is_clean(mesh, (f, e), (a, b, c, d), sharp, rings[0], rings[1]):
-        unflip(faces, mates, leaving, f)
+    if not pair_is_clean(mesh, (h // 3, g // 3), (a, b, c, d), sharp, rings[0], rings[1]):
+        unflip(faces, mates, leaving, h, g, (a, b, c, d))
         return False
     return True
 

@@ -123,12 +123,11 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
     h = edge_between(faces, mates, leaving, a, b)
     p = places[1] if kind == BELOW else places[0]
     if kind == FLIP:
-        f = h // 3
-        pair = (f, mates[h] // 3)
+        g = mates[h]
         flip(faces, mates, leaving, h)
-        if pair_is_clean(mesh, pair, around, True, rings[0], rings[1]):
+        if pair_is_clean(mesh, (h // 3, g // 3), around, True, rings[0], rings[1]):
             return c
-        unflip(faces, mates, leaving, f)
+        unflip(faces, mates, leaving, h, g, around)
         return -1
     at = new
     if kind in (START, END):

@@ -103,10 +103,22 @@ def flip(faces, mates, leaving, h):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def unflip(faces, mates, leaving, f):  # type: ignore[no-untyped-def]
-    """Take a flip back at once: f is the face that the half-edge was in."""
-    for _ in range(3):
-        flip(faces, mates, leaving, 3 * f + 1)
+def unflip(faces, mates, leaving, h, g, around):  # type: ignore[no-untyped-def]
+    """Take a flip of half-edge h, whose mate was g, back at once: all half-edges are as before.
+
+    around: the corners a, b, c, d from before.
+    """
+    a, b, c, d = around
+    f, e = h // 3, g // 3
+    ad, ca, bc, db = mates[3 * f], mates[3 * f + 2], mates[3 * e], mates[3 * e + 2]
+    faces[f, h % 3], faces[f, after(h) % 3], faces[f, before(h) % 3] = a, b, c
+    faces[e, g % 3], faces[e, after(g) % 3], faces[e, before(g) % 3] = b, a, d
+    _pair(mates, h, g)
+    _pair(mates, after(h), bc)
+    _pair(mates, before(h), ca)
+    _pair(mates, after(g), ad)
+    _pair(mates, before(g), db)
+    leaving[a], leaving[b], leaving[c], leaving[d] = h, g, before(h), before(g)
 
 
 @nb.njit(cache=True)

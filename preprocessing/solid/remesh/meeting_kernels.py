@@ -126,14 +126,15 @@ def _touches(faces, mine, count, g):  # type: ignore[no-untyped-def]
 def _meets_round_one(mesh, mine, count, box, c, other):  # type: ignore[no-untyped-def]
     """Whether a face of mine[:count] meets one round vertex c that it has no corner from."""
     v, faces, mates, leaving = mesh[0], mesh[2], mesh[3], mesh[4]
-    for s in range(spokes(mates, leaving[c], other)):
+    spread = spokes(mates, leaving[c], other)
+    for s in range(spread):
         g = other[s] // 3
         if _outside(v, faces, g, box) or _touches(faces, mine, count, g):
             continue
         for i in range(count):
             if faces_meet(v, faces, mine[i] // 3, g):
                 return True
-    return False
+    return spread == 0
 
 
 @nb.njit(cache=True)

@@ -100,12 +100,11 @@ def _try_flips(near, mesh, f, tolerance, rings):  # type: ignore[no-untyped-def]
             old = face_error(near, v, a, b, c)[0] + face_error(near, v, b, a, d)[0]
             if not new[0] <= old < WRONG:
                 continue
-        pair = (f, mates[h] // 3)
+        g = mates[h]
         flip(faces, mates, leaving, h)
-        if pair_is_clean(mesh, pair, (a, b, c, d), True, rings[0], rings[1]):
+        if pair_is_clean(mesh, (f, g // 3), (a, b, c, d), True, rings[0], rings[1]):
             return c
-        unflip(faces, mates, leaving, f)
-        return -1  # the corners of f are in another order now
+        unflip(faces, mates, leaving, h, g, (a, b, c, d))
     return -1
 
 

@@ -29,6 +29,7 @@ LAST = 2  # times that what the rescue changed is bent again
 LOOSE = (1, 3, 6)  # times the tolerance that a rescue may leave in the end, one after the other
 # Cells from the offset at which another sheet is looked for, and the share free if none is near.
 AIR, FREE = 0.75, 0.5
+MOST_BUCKETS = 256  # along an axis: 67 MB
 SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
 
 
@@ -41,9 +42,10 @@ class Working:
     each; `owner`: a number for each face, which faces that replace it inherit; `redone` by that
     number: whose faces were put back last, all at first.
     `tight`, `heads`, `chain`: as of meeting_kernels.
-    Faces with a vertex in `frozen` stay. `again` are the faces to be tried, `fresh` those whose
-    rescue has not been tried, `dirty` the vertices whose edges are new. `checked`: vertices and
-    faces when it was last asked which faces meet.
+    Vertices in `frozen` stay, and so do faces all of whose corners and the vertices next to them
+    are frozen. `again` are the faces to be tried, `fresh` those whose rescue has not been tried,
+    `dirty` the vertices whose edges are new. `checked`: vertices and faces at the start, or those
+    of the last restart before it put any back.
     """
 
     vertices: np.ndarray
@@ -78,7 +80,8 @@ class Working:
         count, faces = len(start.vertices), start.faces.astype(np.int32)
         ahead = AIR * near[5]
         tight = gradients(near, start.vertices + ahead * gradient)[0] < near[4] + FREE * ahead
-        buckets = max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5])))
+        most = MOST_BUCKETS if tight.any() else 1
+        buckets = min(most, max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5]))))
         again = np.asarray(asked[faces].any(axis=1))
         return cls(
             start.vertices.copy(),
@@ -119,10 +122,12 @@ class Working:
         asked: np.ndarray,
         frozen: np.ndarray,
     ) -> None:
-        """Put the faces of some owners back as they were; asked, frozen: as of `of`.
+        """Put the faces of some owners, of which are all that meet, back as they were.
 
-        owners: bool, by number. All vertices between faces of two owners have stayed.
+        asked, frozen: as of `of`. owners: bool, by number. All vertices between faces of two owners
+        have stayed.
         """
+        self.checked = self.vertices.copy(), self.faces.copy()
         count, old = len(start.vertices), len(start.faces)
         self.frozen[:count], self.redone = frozen, owners
         back = owners[self.owner]
@@ -184,12 +189,11 @@ class Working:
     def crossing(self) -> np.ndarray:
         """The faces (K,) that meet another.
 
-        Of the start none do, and those that met when it was last asked have been put back: one of
-        two has changed since.
+        Of the start none do, and those that met before the last restart were put back by it: one
+        of two has changed since.
         """
         rows = np.flatnonzero(self.faces[:, 0] >= 0)
         new = kernels.changed_faces(*self.checked, self.vertices, self.faces)
-        self.checked = self.vertices.copy(), self.faces.copy()
         mesh = Mesh(self.vertices, self.faces[rows])
         found: np.ndarray = rows[crossing_faces(mesh, new[rows], closed=True)]
         return found
