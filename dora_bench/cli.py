@@ -297,7 +297,8 @@ def score(
 
     how = one_of("--align", align, ALIGNMENTS)
     if out is not None:
-        check_out_file(out)
+        for source in (truth, prediction):
+            check_out_file(out, source=source)
     with stdout_for_results_only(), here(truth) as true, here(prediction) as predicted:
         scores = score_paths(
             true,

@@ -209,9 +209,9 @@ def inspect(
     from preprocessing.mesh_errors import MeshError
     from preprocessing.stores.working import here
 
-    for out, option in ((html, "--html"), (png, "--png")):
+    for out, option, suffixes in ((html, "--html", ()), (png, "--png", (".png",))):
         if out is not None:
-            check_out_file(out, option=option)
+            check_out_file(out, suffixes, option, file)
     if file.is_dir():
         with here(file) as folder:
             show_folder(folder, png, html, angle, as_json)

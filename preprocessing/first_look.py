@@ -58,6 +58,16 @@ def check_store(path: StorePath, option: str) -> None:
         )
 
 
+def is_same(one: str | Place, other: str | Place) -> bool:
+    """Whether two paths lead to one file, or are one address."""
+    if str(one) == str(other):
+        return True
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there, or in a store
+        return False
+
+
 def check_suffix(path: Place, suffixes: Collection[str], option: str) -> None:
     """Raise UsageError unless a file's suffix is one of those, if there are any."""
     if suffixes and path.suffix.lower() not in suffixes:
@@ -65,12 +75,17 @@ def check_suffix(path: Place, suffixes: Collection[str], option: str) -> None:
 
 
 def check_out_file(
-    path: str | Place, suffixes: Collection[str] = (), option: str = "--out"
+    path: str | Place,
+    suffixes: Collection[str] = (),
+    option: str = "--out",
+    source: str | Place | None = None,
 ) -> None:
-    """Raise UsageError unless a file of that name can be written.
+    """Raise UsageError unless a file of that name can be written, and is not the source's.
 
     suffixes: those allowed, lower case with the dot; none given allows all.
     """
+    if source is not None and is_same(path, source):
+        raise UsageError(f"{option} {path} is the input; name another file")
     if isinstance(path, StorePath):
         check_suffix(path, suffixes, option)
         check_store(path, option)

@@ -256,7 +256,7 @@ def encode(
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
-        check_out_file(out)
+        check_out_file(out, source=source)
         nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)
@@ -330,7 +330,7 @@ def decode(
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
-        check_out_file(out, WRITERS)
+        check_out_file(out, WRITERS, source=source)
         latents = redrawn(read_latents(source), posterior, seed)
         vae = load(model, heads, device)
         mesh = decode_latents(vae, latents, resolution, attention=attention)
@@ -360,7 +360,8 @@ def reconstruct(
 ) -> None:
     """A shape through the model and back to a mesh in the normalised frame.
 
-    A raw mesh is made watertight first, at the eps the model was trained at.
+    A raw mesh is made watertight first, at the eps the model was trained at. The printed scale and
+    center lead back to its own frame: x / scale + center.
 
     \b
     Example:
@@ -376,7 +377,7 @@ def reconstruct(
 
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
-        check_out_file(out, WRITERS)
+        check_out_file(out, WRITERS, source=source)
         nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
         check_tokens(vae, tokens)

@@ -246,8 +246,10 @@ def latents_of(
 def draw_points(model: DoraVAE, source: TokenSource, tokens: int) -> tuple[int, int]:
     """Draw and order now what `encode_shape` will take; what is kept for other counts, as a key.
 
-    Counts of one key share all that was drawn. Raises LatentsError when the points do not suffice.
+    Counts of one key share all that was drawn. Raises LatentsError when the points, or this
+    machine's memory, do not suffice.
     """
+    check_tokens(model, tokens)
     if model.variant.clouds == 2:
         return len(source.clouds(tokens).coarse), 0
     count = max(model.variant.points, tokens)

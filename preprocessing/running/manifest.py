@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from preprocessing.console import UsageError
+from preprocessing.first_look import is_same
 from preprocessing.running.ids import Entry, Found, entries_of
 from preprocessing.running.lists import SUFFIXES as LISTS
 from preprocessing.running.lists import read_list
@@ -64,6 +65,8 @@ def find_inputs(
             if one.given or one.path not in paths:
                 found.append(one)
             paths.add(one.path)
+        if empty and exclude is not None and is_same(text, exclude):
+            raise UsageError(f"{text} is --out, whose files are no inputs; give another --out")
         if empty:
             held = f"; it holds {kinds(others)}" if others else ""
             listed = " ".join(sorted(suffixes))

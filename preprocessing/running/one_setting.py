@@ -3,16 +3,76 @@
 A training set of two offsets looks like one and is none. So a run whose settings differ from those
 of the outputs that a folder has is refused; with --overwrite those outputs, all of them, go first,
 so that the folder holds one setting at any moment, also when the run is cut short.
+
+What a run did not write is not its to replace: an input never, and in a folder that no run has
+written to any file.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from preprocessing.console import UsageError
+from preprocessing.running.ids import Entry
 from preprocessing.running.known_eps import require_one_eps, shown
+from preprocessing.running.ledger import has_ledger
 from preprocessing.running.recording import Recorder, Stage
 from preprocessing.running.run_settings import read_record
 from preprocessing.running.tasks import Work
+from preprocessing.stores import systems
+from preprocessing.stores.address import Place, StorePath
+
+
+def spare(entries: Sequence[Entry], work: Work, overwrite: bool) -> None:
+    """Raise UsageError where an output would take the place of a file that no run has written.
+
+    Of an input, by whatever links; and, unless `overwrite`, of any file in a folder without a
+    ledger or run.json. Where there is one, a run that was killed may have written files without
+    rows.
+    """
+    trusted = overwrite or bool(read_record(work.out))
+    real = cache(os.path.realpath)
+
+    def resolved(path: str) -> str:
+        return (
+            path
+            if "://" in path
+            else os.path.join(real(os.path.dirname(path)), os.path.basename(path))
+        )
+
+    inputs = {resolved(entry.path) for entry in entries}
+    for output in work.outputs:
+        known = trusted or has_ledger(output.folder)
+        there = set() if known else files_below(output.folder)
+        for name in names_of(entries, output.endings):
+            target = f"{output.folder}/{name}"
+            if resolved(target) in inputs:
+                raise UsageError(
+                    f"{target} is an input, and its place is an output's: give another --out"
+                )
+            if name in there:
+                raise UsageError(
+                    f"{target} is there already, and no ledger says that a run wrote it: give "
+                    "another --out, or --overwrite to replace it"
+                )
+
+
+def names_of(entries: Sequence[Entry], endings: Collection[str]) -> Iterator[str]:
+    """The names, below their folder, of all files that the entries' outputs would have."""
+    for entry in entries:
+        if not entry.refused:
+            yield from (entry.id + ending for ending in endings)
+
+
+def files_below(folder: Place) -> set[str]:
+    """The names of all files below a folder, from there; none if it is not there."""
+    if isinstance(folder, StorePath):
+        return set(systems.listed(str(folder)))
+    found = set()
+    for parent, _, names in os.walk(folder):
+        found |= {os.path.relpath(os.path.join(parent, name), folder) for name in names}
+    return found
 
 
 def claim(

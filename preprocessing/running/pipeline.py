@@ -23,11 +23,11 @@ from preprocessing.first_look import make_out_folder
 from preprocessing.running.deciding import Decider, Refused, Task, extremes_first
 from preprocessing.running.ids import Entry, readable
 from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
-from preprocessing.running.one_setting import claim
+from preprocessing.running.one_setting import claim, spare
 from preprocessing.running.recording import Recorder, open_stages
 from preprocessing.running.run_settings import RunRecord, plan_told, settings_key
 from preprocessing.running.runner import Item, run, run_batches
-from preprocessing.running.stages import HEAVY
+from preprocessing.running.stages import HEAVY, SAMPLE_ENDINGS
 from preprocessing.running.summary import Summary
 from preprocessing.running.system import available_cores
 from preprocessing.running.tasks import Output, Plan, Work
@@ -54,10 +54,12 @@ def work_of(plan: Plan) -> Work:
     outputs = []
     if plan.watertight is not None:
         key = settings_key(plan.watertight)
-        outputs.append(Output("watertight", plan.watertight_folder, WATERTIGHT, key))
+        ending = f".{plan.watertight.format}"
+        outputs.append(Output("watertight", plan.watertight_folder, WATERTIGHT, key, (ending,)))
     if plan.samples is not None:
         key = settings_key(plan.watertight, plan.samples)
-        outputs.append(Output("samples", plan.samples_folder, SAMPLES, key))
+        endings = SAMPLE_ENDINGS[plan.samples.format]
+        outputs.append(Output("samples", plan.samples_folder, SAMPLES, key, endings))
     return Work(
         out=plan.out,
         outputs=tuple(outputs),
@@ -79,8 +81,8 @@ def run_work(
     """Carry out the work for every entry, skipping what is done; a ledger row for every entry.
 
     again: ids to do in any case, None for all. eps_of: eps by input path, for sampling alone.
-    Raises UsageError when `out` cannot be written or holds outputs of other
-    settings, StopError when the disk is full and Interrupted on
+    Raises UsageError when `out` cannot be written, holds outputs of other settings or files that an
+    output would replace (one_setting.py), StopError when the disk is full and Interrupted on
     Ctrl-C; the latter two leave everything finished in place.
     """
     summary = Summary(readable(str(work.out)), len(entries))
@@ -88,6 +90,7 @@ def run_work(
     memory = limits.memory or default_memory(limits, len(entries))
     try:
         make_out_folder(work.out)
+        spare(entries, work, overwrite=again is None)
         with ExitStack() as stack:
             stages = open_stages(stack, work.outputs, len(entries))
             limit_of = {"timeout": limits.timeout, "memory": memory}

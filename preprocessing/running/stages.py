@@ -35,6 +35,14 @@ HEAVY = (
     "preprocessing.points.samples",
 )
 
+SAMPLE_ENDINGS = {
+    "safetensors": (".safetensors",),
+    "npz": (".npz",),
+    "vecset": (".npz",),
+    "hunyuan": ("_surface.npz", "_sdf.npz"),
+}
+"""What follows the id in the names of a sample's files, by layout."""
+
 
 class OutputError(RuntimeError):
     """Our own result did not pass its checks: a failure of ours, not a fault of the input."""

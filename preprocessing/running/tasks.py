@@ -63,13 +63,14 @@ class Output:
     """One kind of file that a run writes, with a ledger of its own.
 
     key: of its columns in what the child returns. columns: of the ledger. settings: a fingerprint
-    of all that decides the bytes besides the input.
+    of all that decides the bytes besides the input. endings: of its files, after the item's id.
     """
 
     key: str
     folder: Place
     columns: "pa.Schema"
     settings: str
+    endings: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

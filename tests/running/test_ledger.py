@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from preprocessing.console import UsageError
 from preprocessing.running.ledger import Ledger, journal_path, read_ledger
-from preprocessing.running.ledger_columns import SAMPLES, WATERTIGHT
+from preprocessing.running.ledger_columns import SAMPLES, STAGES, WATERTIGHT
 
 DESIGN = (
     "id, path, status, reason, seconds, peak_memory_mb, vertices, faces, components, watertight, "
@@ -29,6 +30,12 @@ def row(name: str, **columns) -> dict:
 def test_columns_begin_as_designed() -> None:
     assert ", ".join(WATERTIGHT.names).startswith(DESIGN)
     assert SAMPLES.names[:6] == WATERTIGHT.names[:6]
+
+
+def test_the_guide_has_every_column() -> None:
+    guide = (Path(__file__).parents[2] / "docs/ledger.md").read_text()
+    told = set(re.findall(r"`([a-z_0-9]+)`", guide))
+    assert not {name for schema in STAGES.values() for name in schema.names} - told
 
 
 def test_rows_come_back_sorted_and_the_last_of_an_id_counts(tmp_path: Path) -> None:

@@ -109,3 +109,35 @@ def test_offsets_are_named_as_people_write_them() -> None:
     ]
     require_one_eps({"a": 0.1, "b": 0.1}, "x")
     require_one_eps({}, "x")
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_an_output_never_replaces_an_input(tmp_path: Path, overwrite: bool) -> None:
+    """Its own or another's, by whatever link: found and told before anything is written."""
+    write_box(tmp_path / "in/a.obj")
+    write_box(tmp_path / "in/b.ply")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    before = {name: (tmp_path / "in" / name).read_bytes() for name in ("a.obj", "b.ply")}
+    obj = replace(SOLID, format="obj")
+    for inputs, out in (("in/a.obj", "in"), ("link/a.obj", "in"), ("in/a.obj", "link")):
+        with pytest.raises(UsageError, match=r"a\.obj is an input, and its place is an output's"):
+            run_watertight(tmp_path / inputs, tmp_path / out, obj, overwrite=overwrite)
+    with pytest.raises(UsageError, match="in is --out, whose files are no inputs"):
+        run_watertight(tmp_path / "in", tmp_path / "in", obj, overwrite=overwrite)
+    assert {name: (tmp_path / "in" / name).read_bytes() for name in ("a.obj", "b.ply")} == before
+    assert run_watertight(tmp_path / "in/a.obj", tmp_path / "in").counts == {"ok": 1}
+
+
+def test_files_that_no_run_has_written_are_replaced_on_request_alone(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.ply").write_text("mine")
+    (out / "notes.txt").write_text("mine, too")
+    with pytest.raises(UsageError, match=r"a\.ply is there already, and no ledger says"):
+        run_watertight(source, out)
+    assert (out / "a.ply").read_text() == "mine"
+    assert below(out) == {"a.ply", "notes.txt"}
+    assert run_watertight(source, out, overwrite=True).counts == {"ok": 2, "rejected": 1}
+    assert (out / "notes.txt").read_text() == "mine, too"

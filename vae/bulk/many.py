@@ -69,7 +69,7 @@ def encode_many(
     kernels = kernels_for(entries)
     work = Work(
         out=out,
-        outputs=(Output("latents", out, LATENTS, settings_key(settings)),),
+        outputs=(Output("latents", out, LATENTS, settings_key(settings), (".safetensors",)),),
         told={"encode": asdict(settings)},
         function=Encoder(settings, source, out, kernels),
         preload=server or ("vae.bulk.encoding", *(HEAVY if kernels else ())),
@@ -103,7 +103,9 @@ def decode_many(
     entries = find_entries(inputs, LATENT_SUFFIXES, out, passed_over)
     work = Work(
         out=out,
-        outputs=(Output("decoded", out, DECODED, settings_key(settings)),),
+        outputs=(
+            Output("decoded", out, DECODED, settings_key(settings), (f".{settings.format}",)),
+        ),
         told={"decode": asdict(settings)},
         function=Decoder(settings, source, out),
         preload=server or ("vae.bulk.decoding",),

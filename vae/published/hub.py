@@ -5,6 +5,7 @@ import logging
 import socket
 from pathlib import Path
 
+from preprocessing.console import nearest
 from preprocessing.files import sha256_file
 from vae.checkpoint import CheckpointError
 from vae.published.families import FAMILIES, Family, family_name
@@ -31,6 +32,12 @@ def locate(name: str | Path, *, accept_licence: bool = False) -> tuple[str | Non
     stem, colon, rest = text.partition(":")
     family = family_name(stem)
     if family is None:
+        if not colon and Path(text).name == text and not Path(text).suffix:
+            known = [*BOXED, *FAMILIES]
+            raise CheckpointError(
+                f"{text}: no such file, and no model's name{nearest(text, known)}; "
+                f"known by name: {', '.join(known)}"
+            )
         return None, Path(name)
     path = Path(rest) if colon else fetch(family, text, accept_licence)
     # Dora's own files say what they are: the reader of our own formats takes them.
