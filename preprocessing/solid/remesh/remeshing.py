@@ -21,7 +21,7 @@ from preprocessing.mesh import Mesh
 from preprocessing.solid.projection import Marched
 from preprocessing.solid.remesh.working import Working
 
-ALIKE = np.cos(np.radians(10.0))  # normals that a chord need not be asked for
+ALIKE = np.cos(np.radians(6.0))  # normals that a chord need not be asked for
 CUBE = 6  # bricks along an edge of the cubes that are remeshed by themselves
 
 
