@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from preprocessing.console import UsageError
-from preprocessing.stores.address import Place, StorePath, require_local
+from preprocessing.stores.address import Place, StorePath, is_address, require_local
 
 
 def check_in_file(path: str | Place) -> None:
@@ -60,11 +60,11 @@ def check_store(path: StorePath, option: str) -> None:
 
 def is_same(one: str | Place, other: str | Place) -> bool:
     """Whether two paths lead to one file, or are one address."""
-    if str(one) == str(other):
-        return True
+    if is_address(str(one)) or is_address(str(other)):
+        return str(one) == str(other)
     try:
         return os.path.samefile(one, other)
-    except OSError:  # one of them is not there, or in a store
+    except OSError:  # one of them is not there
         return False
 
 

@@ -61,4 +61,6 @@ def test_an_output_is_never_its_own_input(tmp_path: Path) -> None:
             check_out_file(out, (".ply",), source=tmp_path / "a.ply")
     with pytest.raises(UsageError, match="is the input"):
         check_out_file(place("s3://b/a.ply"), source=place("s3://b/a.ply"))
+    check_out_file(place("s3://b/c.ply"), source=place("s3://b/a.ply"))
+    check_out_file(place("s3://b/a.ply"), source=tmp_path / "a.ply")
     check_out_file(tmp_path / "c.ply", (".ply",), source=tmp_path / "a.ply")
