@@ -21,7 +21,7 @@ from preprocessing.running.recording import Recorder, Stage
 from preprocessing.running.run_settings import read_record
 from preprocessing.running.tasks import Work
 from preprocessing.stores import systems
-from preprocessing.stores.address import Place, StorePath
+from preprocessing.stores.address import StorePath, is_address
 
 
 def spare(entries: Sequence[Entry], work: Work, overwrite: bool) -> None:
@@ -35,23 +35,21 @@ def spare(entries: Sequence[Entry], work: Work, overwrite: bool) -> None:
     real = cache(os.path.realpath)
 
     def resolved(path: str) -> str:
-        return (
-            path
-            if "://" in path
-            else os.path.join(real(os.path.dirname(path)), os.path.basename(path))
-        )
+        folder, name = os.path.split(path)
+        return path if is_address(path) else os.path.join(real(folder), name)
 
     inputs = {resolved(entry.path) for entry in entries}
     for output in work.outputs:
         known = trusted or has_ledger(output.folder)
-        there = set() if known else files_below(output.folder)
+        stored = isinstance(output.folder, StorePath) and not known
+        there = set(systems.listed(str(output.folder))) if stored else set()
         for name in names_of(entries, output.endings):
             target = f"{output.folder}/{name}"
             if resolved(target) in inputs:
                 raise UsageError(
                     f"{target} is an input, and its place is an output's: give another --out"
                 )
-            if name in there:
+            if name in there or (not (known or stored) and os.path.lexists(target)):
                 raise UsageError(
                     f"{target} is there already, and no ledger says that a run wrote it: give "
                     "another --out, or --overwrite to replace it"
@@ -63,16 +61,6 @@ def names_of(entries: Sequence[Entry], endings: Collection[str]) -> Iterator[str
     for entry in entries:
         if not entry.refused:
             yield from (entry.id + ending for ending in endings)
-
-
-def files_below(folder: Place) -> set[str]:
-    """The names of all files below a folder, from there; none if it is not there."""
-    if isinstance(folder, StorePath):
-        return set(systems.listed(str(folder)))
-    found = set()
-    for parent, _, names in os.walk(folder):
-        found |= {os.path.relpath(os.path.join(parent, name), folder) for name in names}
-    return found
 
 
 def claim(
