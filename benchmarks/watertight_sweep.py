@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.solid.peer_crossings import selected
 from benchmarks.watertight_quality import mesh_files
 from preprocessing.mesh import Mesh, MeshError, load_mesh, normalise, save_mesh
 from preprocessing.mesh_joining import drop_degenerate, join_positions
@@ -204,19 +205,8 @@ def loaders(mesh: Mesh) -> dict:
                 manifold = loaded.is_edge_manifold(False) and loaded.is_vertex_manifold()
                 found[f"open3d_{suffix}"] = bool(manifold)
         if find_spec("pymeshlab"):
-            found["pymeshlab_crossing"] = pymeshlab_crossing(paths["ply"])
+            found["pymeshlab_crossing"] = len(selected(mesh))
     return found
-
-
-def pymeshlab_crossing(path: Path) -> int:
-    """How many faces pymeshlab's filter selects as crossing others."""
-    from preprocessing.formats.meshlab import library, stdout_to_stderr
-
-    meshes = library("counting crossings", "leave it out").MeshSet(verbose=False)
-    with stdout_to_stderr():
-        meshes.load_new_mesh(str(path))
-        meshes.compute_selection_by_self_intersections_per_face()
-    return int(meshes.current_mesh().face_selection_array().sum())
 
 
 def summary(row: dict) -> str:

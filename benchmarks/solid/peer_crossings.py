@@ -36,14 +36,14 @@ def main() -> None:
         name, _, eps = asked.rpartition(":")
         mesh = solidify(load_mesh(root / name), WatertightSettings(eps=parse_eps(eps))).mesh
         found = [selected(mesh, size) for size in SIZES]
-        real = sum(len(met(mesh, face)) > 0 for face in found[0])
+        real = count_meeting(mesh, found[0])
         print(
             f"| {name} | {eps} | {', '.join(str(len(some)) for some in found)} | {real} |",
             flush=True,
         )
 
 
-def selected(mesh: Mesh, size: float) -> np.ndarray:
+def selected(mesh: Mesh, size: float = 1) -> np.ndarray:
     """Faces (K,) that the filter selects, of the mesh in another size."""
     tool = library("counting crossings", "leave it out")
     meshes = tool.MeshSet(verbose=False)
@@ -53,16 +53,21 @@ def selected(mesh: Mesh, size: float) -> np.ndarray:
     return np.flatnonzero(meshes.current_mesh().face_selection_array())
 
 
-def met(mesh: Mesh, face: int) -> list[int]:
-    """The faces that one face meets elsewhere than in common corners and edges."""
+def count_meeting(mesh: Mesh, faces: np.ndarray) -> int:
+    """How many of these faces (K,) meet another one of the mesh, as `meet` has it."""
     corners = mesh.triangles
     low, high = corners.min(axis=1), corners.max(axis=1)
-    near = ((low <= high[face]) & (high >= low[face])).all(axis=1)
-    return [other for other in np.flatnonzero(near) if other != face and meet(mesh, face, other)]
+    count = 0
+    for face in faces:
+        near = ((low <= high[face]) & (high >= low[face])).all(axis=1)
+        near[face] = False
+        count += any(meet(mesh, face, other) for other in np.flatnonzero(near))
+    return count
 
 
 def meet(mesh: Mesh, one: int, two: int) -> bool:
-    """Whether two faces meet elsewhere than in the corners and edges that both name."""
+    """Whether two faces, each with an area, meet elsewhere than in the corners and edges that both
+    name."""
     first, second = ([int(at) for at in mesh.faces[face]] for face in (one, two))
     place = {at: tuple(map(Fraction, mesh.vertices[at].tolist())) for at in (*first, *second)}
     own = [at for at in first if at not in second]

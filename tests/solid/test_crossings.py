@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.solid.peer_crossings import meet
+from benchmarks.solid.peer_crossings import meet, side
 from preprocessing.mesh import Mesh
 from preprocessing.shapes import box, random_rotation, sphere, torus
 from preprocessing.solid import crossing_kernels as kernels
@@ -18,14 +18,6 @@ from preprocessing.solid.isosurface_tables import (
     EDGE_OFFSET,
     triangle_table,
 )
-
-
-def plain_side(points: np.ndarray) -> int:
-    """Sign of the determinant of three differences, in rational numbers."""
-    a, b, c, d = ([Fraction(float(x)) for x in point] for point in points)
-    u, w, e = ([p[i] - a[i] for i in range(3)] for p in (b, c, d))
-    det = sum((u[i] * w[j] - u[j] * w[i]) * e[k] for i, j, k in ((1, 2, 0), (2, 0, 1), (0, 1, 2)))
-    return (det > 0) - (det < 0)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 40, 2**12, 2**23]))
@@ -39,7 +31,9 @@ def test_side_is_exact(seed: int, reach: int) -> None:
     if np.abs(points).max() >= 2:
         points = points / 8
         points = np.rint(points * 2**23) / 2**23
-    assert kernels.side(points, 0, 1, 2, 3) == plain_side(points)
+    assert kernels.side(points, 0, 1, 2, 3) == side(
+        *(tuple(map(Fraction, p)) for p in points.tolist())
+    )
 
 
 def two(first: list, second: list) -> Mesh:
