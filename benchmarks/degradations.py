@@ -13,7 +13,7 @@ from preprocessing.mesh import Mesh
 from preprocessing.points.edges import salient_edges
 from preprocessing.points.sampling import sample_surface, vertex_normals
 from preprocessing.seeds import generator
-from preprocessing.solid.decimation import decimate
+from preprocessing.solid.remesh.decimation import decimate
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "noise": (0.0005, 0.001, 0.002, 0.004, 0.008),

@@ -18,8 +18,8 @@ from preprocessing.mesh import Mesh, MeshError
 from preprocessing.points.sampling import sample_surface
 from preprocessing.seeds import generator
 from preprocessing.solid.bricks import BRICK, BrickField, bricks_per_axis
-from preprocessing.solid.decimation import decimate_closed
 from preprocessing.solid.isosurface import extract_isosurface
+from preprocessing.solid.remesh.decimation import decimate_closed
 
 TRUNCATION = 2.0  # of the voxel baseline, in cells
 LIMITS = {"voxel": (8, 512), "decimate": (4, 10**7), "draco": (1, 30), "poisson": (16, 10**7)}

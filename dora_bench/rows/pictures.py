@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocessing.mesh import Mesh, save_mesh
-from preprocessing.solid.decimation import decimate
+from preprocessing.solid.remesh.decimation import decimate
 
 FACES = 6000  # of a picture
 CLUSTERED = 30_000  # faces that edge collapse is given at most

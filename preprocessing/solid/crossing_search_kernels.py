@@ -17,6 +17,7 @@ from preprocessing.solid.crossing_kernels import (
     is_beside,
     raise_walls,
 )
+from preprocessing.solid.seeming_kernels import seem_to_meet
 
 CELLS = 8
 
@@ -118,28 +119,35 @@ def _overlaps(here, s, found):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def _search_cell(  # type: ignore[no-untyped-def]
-    vertices, faces, cells, members, here, cell, fans, chosen, scratch, met
+    vertices, faces, cells, members, here, cell, fans, asked, scratch, met
 ):
     """Judge the pairs of faces of one cell (3,) and mark what meets in met (F,).
 
-    members: face rows (N,); here (6,N): their boxes; scratch: (walls (3,4), flags (N,)).
+    members: face rows (N,); here (6,N): their boxes; scratch: (walls (3,4), flags (N,)). asked:
+    (chosen, seeming), as of meeting_faces.
     """
+    chosen, seeming = asked
     every = chosen.shape[0] == 0
     walls, found = scratch
     for s in range(members.shape[0]):
         _overlaps(here, s, found)
         f = members[s]
-        asked = every or chosen[f]
+        mine = every or chosen[f]
         raised = False
         for t in range(s):
             g = members[t]
-            if not found[t] or not (asked or chosen[g]) or (met[f] and met[g]):
+            if not found[t] or not (mine or chosen[g]) or (met[f] and met[g]):
                 continue
             if (
                 max(cells[f, 0], cells[g, 0]) != cell[0]
                 or max(cells[f, 1], cells[g, 1]) != cell[1]
                 or max(cells[f, 2], cells[g, 2]) != cell[2]
             ):
+                continue
+            if seeming:
+                if seem_to_meet(vertices, faces, min(f, g), max(f, g)):
+                    met[f] = True
+                    met[g] = True
                 continue
             if fan_shared(faces, f, g, fans):
                 continue
@@ -170,11 +178,15 @@ def _asked_blocks(count, faces, offsets, listed, chosen):  # type: ignore[no-unt
 
 
 @nb.njit(parallel=True, cache=True)
-def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen, closed):  # type: ignore[no-untyped-def]
+def meeting_faces(  # type: ignore[no-untyped-def]
+    vertices, faces, cells, shape, offsets, listed, chosen, closed, seeming
+):
     """True (F,) for faces without an area and those that meet another where they should not.
 
-    Where chosen (F,) is not empty, only pairs with a chosen face are judged.
+    Where chosen (F,) is not empty, only pairs with a chosen face are judged. seeming: mark what
+    seems to meet instead (seeming_kernels.py); not with closed.
     """
+    which = (chosen, seeming)
     met = np.zeros(faces.shape[0], np.bool_)
     flat = np.zeros(faces.shape[0], np.bool_)
     for f in nb.prange(faces.shape[0]):
@@ -222,7 +234,7 @@ def meeting_faces(vertices, faces, cells, shape, offsets, listed, chosen, closed
                 for k in range(6):
                     here[k, i] = boxes[row, k]
             _search_cell(
-                vertices, faces, cells, members[:size], here, cell, fans, chosen, scratch, met
+                vertices, faces, cells, members[:size], here, cell, fans, which, scratch, met
             )
     for f in nb.prange(faces.shape[0]):
         met[f] |= flat[f]

@@ -25,7 +25,10 @@ def coincident_vertices(mesh: Mesh) -> int:
 
 
 def crossing_faces(
-    mesh: Mesh, chosen: np.ndarray | None = None, closed: bool = False
+    mesh: Mesh,
+    chosen: np.ndarray | None = None,
+    closed: bool = False,
+    seeming: bool = False,
 ) -> np.ndarray:
     """True (F,) for each face that meets another one elsewhere than in corners both name.
 
@@ -33,6 +36,8 @@ def crossing_faces(
     lattice; others are scaled by a power of two into its range, where they exceed it, and rounded.
     `chosen`, bool (F,), limits the search to pairs with such a face. `closed`
     says that faces run along every edge as often there as back, which saves half the time.
+    `seeming` asks for the faces that seem to meet another, to the usual test in rounded numbers
+    (seeming_kernels.py), be it true or not.
     """
     if len(mesh.faces) == 0:
         return np.zeros(0, bool)
@@ -54,6 +59,6 @@ def crossing_faces(
     offsets, listed = kernels.group_faces(cells, shape)
     some = np.zeros(0, bool) if chosen is None else chosen
     found: np.ndarray = kernels.meeting_faces(
-        vertices, faces, cells, shape, offsets, listed, some, closed
+        vertices, faces, cells, shape, offsets, listed, some, closed, seeming
     )
     return found

@@ -19,6 +19,7 @@ from preprocessing.solid.isosurface import extract_surface
 from preprocessing.solid.offset_field import TriangleBricks, offset_field, triangle_bricks
 from preprocessing.solid.projection import Marched, project
 from preprocessing.solid.remesh.near_kernels import gradients
+from preprocessing.solid.remesh.nudging import nudge
 from preprocessing.solid.remesh.remeshing import remesh
 from preprocessing.solid.sharp.creases import sharpen
 from preprocessing.solid.shells import outer_shells
@@ -39,6 +40,7 @@ def offset_solid(mesh: Mesh, settings: WatertightSettings) -> tuple[Mesh, Surfac
     if start.cover.mitred:
         start = sharpen(start, settings.eps)
     solid, origin = remesh(start, settings.eps, settings.tolerance)
+    solid = nudge(solid)
     lid = widened(solid.faces, start.lid[origin], 2)
     near = start.cover.near(settings.eps)
     error = surface_error(solid, lambda points: gradients(near, points)[0], settings.eps, lid)

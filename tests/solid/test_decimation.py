@@ -6,7 +6,7 @@ from preprocessing.distance.queries import unsigned_distance
 from preprocessing.scenes import scene
 from preprocessing.shapes import box, sphere
 from preprocessing.solid.audit import topology
-from preprocessing.solid.decimation import decimate, decimate_closed
+from preprocessing.solid.remesh.decimation import decimate, decimate_closed
 from preprocessing.solid.watertight import make_watertight
 
 

@@ -9,7 +9,8 @@ from preprocessing.distance.queries import TriangleTree, unsigned_distance
 from preprocessing.mesh import Mesh
 from preprocessing.solid.audit import topology
 from preprocessing.solid.crossings import crossing_faces, on_lattice
-from preprocessing.solid.decimation import decimate
+from preprocessing.solid.remesh.decimation import decimate
+from preprocessing.solid.remesh.nudging import nudge
 
 SHRINK, GENTLEST = 0.5, 0.9
 
@@ -38,7 +39,7 @@ def simplify_mesh(mesh: Mesh, tolerance: float) -> Mesh:
             best = candidate
         else:
             share = sqrt(share)
-    return best
+    return nudge(best)
 
 
 def within(tolerance: float, tree: TriangleTree, probes: np.ndarray, candidate: Mesh) -> bool:
