@@ -22,7 +22,17 @@ from preprocessing.console import (
     run_command,
     stdout_for_results_only,
 )
-from preprocessing.options import Inputs, Json, Out, Quiet, Seed, ShardSize, Workers, finish
+from preprocessing.options import (
+    Inputs,
+    Json,
+    Out,
+    Quiet,
+    Seed,
+    ShardSize,
+    Workers,
+    finish,
+    options_checked,
+)
 from preprocessing.stores.address import Place, place
 
 app = typer.Typer(
@@ -88,7 +98,8 @@ def run(
     from preprocessing.running.tasks import Plan
 
     samples = clouds.settings(format_option="sample_format")
-    plan = Plan(out=out, watertight=solid.settings(), samples=samples)
+    with options_checked():
+        plan = Plan(out=out, watertight=solid.settings(), samples=samples)
     carry_out(inputs, plan, how, packed.packing())
 
 

@@ -88,7 +88,8 @@ class WatertightSettings:
 
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
     openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
-    share of eps that the middle of an edge one cell long may be off eps, longer ones less. corners:
+    share of eps that the middle of an edge one cell long may be off eps, longer ones less. remesh:
+    False keeps the triangles of marching cubes, right at the vertices and no farther. corners:
     `sharp` measures the mitred distance, of which eps is asked then; mitre: how many eps off the
     tip of an edge may be, else it is bevelled, for sharp ones alone. audit: `full` counts lost
     visible points too. Raises SettingsError.
@@ -102,6 +103,7 @@ class WatertightSettings:
     close_holes: float | None = None
     simplify: float | None = None
     tolerance: float = TOLERANCE
+    remesh: bool = True
     corners: str = "round"
     mitre: float = MITRE
     audit: str = "basic"
@@ -127,6 +129,8 @@ class WatertightSettings:
                 f"{self.tolerance:g}: a share of eps from {LEAST_TOLERANCE} to 1; 1 "
                 "for a mesh that is right at its vertices alone",
             )
+        if self.tolerance != TOLERANCE and not self.remesh:
+            raise SettingsError("tolerance", "is what remeshing keeps to; leave --no-remesh out")
         if self.simplify is not None and self.simplify < 0:
             raise SettingsError("simplify", f"is a share of eps, 0 or more, not {self.simplify:g}")
         self.check_packages()

@@ -113,6 +113,11 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
         (["run", "a.obj", "--out", "o", "--near", "10"], "give --near"),
         (["run", "a.obj", "--out", "o", "--corners", "soft"], "--corners soft: use one of round"),
         (["watertight", "a.obj", "--out", "o", "--mitre", "3"], "--mitre limits sharp corners"),
+        (["run", "a.obj", "--out", "o", "--no-remesh"], "--no-remesh gives solids with edges that"),
+        (
+            ["watertight", "a.obj", "--out", "o", "--no-remesh", "--tolerance", "1"],
+            "--tolerance is",
+        ),
         (["run", "a.obj", "--out", "o", "--eps", "2/5120000"], "has 10320 cells an axis"),
         (["run", "a.obj", "--out", "o", "--eps", "2/10000", "--memory", "2"], "at most 4504 fits"),
         (["run", "a.obj", "--out", "o", "--sample-format", "csv"], "--sample-format csv"),
@@ -133,6 +138,19 @@ def test_wrong_usage_is_exit_code_2_and_one_line(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_solids_that_were_not_remeshed_are_not_sampled(
+    prepared: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Salient points would lie on edges of the grid."""
+    given = next(prepared[0].glob("*.obj"))
+    done = prep("watertight", given, "--out", tmp_path / "solids", *QUICK, "--no-remesh")
+    assert done.returncode == 0, done.stderr
+    done = prep("sample", tmp_path / "solids", "--out", tmp_path / "samples", *FEW)
+    assert done.returncode == 2
+    assert "--no-remesh: the edges of its meshes are the grid's" in done.stderr
+    assert not (tmp_path / "samples").exists()
 
 
 def test_two_files_with_one_id_stop_the_run_before_it_starts(tmp_path: Path) -> None:

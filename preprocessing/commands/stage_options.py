@@ -72,6 +72,14 @@ class SolidOptions:
         float,
         typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off."),
     ] = 0.025
+    remesh: Annotated[
+        bool,
+        typer.Option(
+            "--remesh/--no-remesh",
+            help="Without: marching cubes' own triangles in a sixth of the time, 5% of eps off "
+            "between their vertices, with edges that are not the shape's.",
+        ),
+    ] = True
     corners: Annotated[
         str,
         typer.Option(help="round (Euclidean offset), or sharp: edges and corners stay sharp."),

@@ -11,11 +11,16 @@ from preprocessing.points.samples import read_metadata
 from preprocessing.points.shards import eps_of_packed
 from preprocessing.running.ids import Entry
 from preprocessing.running.ledger import has_ledger, read_ledger
+from preprocessing.running.run_settings import read_record
 from preprocessing.stores.address import Place, StorePath, place
 
 
 def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
-    """eps by file, for those files that `watertight` has written: from the ledger above them."""
+    """eps by file, for those files that `watertight` has written: from the ledger above them.
+
+    Raises UsageError for solids that were not remeshed: salient edges are looked for next, and
+    theirs are not the shape's.
+    """
     tables: dict[str, dict[str, float]] = {}
     homes: dict[str, str] = {}
     found: dict[str, float] = {}
@@ -26,6 +31,11 @@ def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
         home = homes[folder]
         if home and home not in tables:
             tables[home] = eps_by_file(place(home))
+            if not (read_record(place(home)).get("watertight") or {}).get("remesh", True):
+                raise UsageError(
+                    f"{home} was made with --no-remesh: the edges of its meshes are the grid's, "
+                    "not the shape's; make it again without"
+                )
         if home and entry.path in tables[home]:
             found[entry.path] = tables[home][entry.path]
     return found

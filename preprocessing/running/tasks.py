@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.running.ids import Part
-from preprocessing.settings import SampleSettings, WatertightSettings
+from preprocessing.settings import SampleSettings, SettingsError, WatertightSettings
 from preprocessing.stores.address import Place
 
 if TYPE_CHECKING:
@@ -22,11 +22,20 @@ class Plan:
     """The stages of a run and where their files go; None leaves a stage out.
 
     With both stages the files go to out/watertight and out/samples, with one into `out` itself.
+    Raises SettingsError for solids that should not be sampled.
     """
 
     out: Place
     watertight: WatertightSettings | None
     samples: SampleSettings | None
+
+    def __post_init__(self) -> None:
+        if self.watertight and self.samples and not self.watertight.remesh:
+            raise SettingsError(
+                "no_remesh",
+                "gives solids with edges that are not the shape's, which salient points would lie "
+                "on; it is for `dora-prep watertight` alone",
+            )
 
     @property
     def watertight_folder(self) -> Place:

@@ -64,14 +64,17 @@ def warm_solid(plan: Plan) -> None:
     if given is None:
         return
     holes = 0.1 if given.close_holes else None
-    small = WatertightSettings(eps=2 / 48, keep_cavities=given.keep_cavities, close_holes=holes)
+    small = WatertightSettings(
+        eps=2 / 48, keep_cavities=given.keep_cavities, close_holes=holes, remesh=given.remesh
+    )
     solidify(box().mesh, small)
     # Its sheets come so close that faces cross on the way; with few new vertices it is quick.
-    solidify(wheel_on_axle().mesh, replace(small, tolerance=1.0))
+    solidify(wheel_on_axle().mesh, replace(small, tolerance=1.0) if given.remesh else small)
     if given.keep_cavities:
         solidify(box_in_box().mesh, small)
     if given.corners == "sharp":
-        solidify(box().mesh, WatertightSettings(eps=2 / 48, corners="sharp", mitre=1.1))
+        sharp = WatertightSettings(eps=2 / 48, corners="sharp", mitre=1.1, remesh=given.remesh)
+        solidify(box().mesh, sharp)
 
 
 def warm_rest(plan: Plan) -> None:
@@ -102,6 +105,7 @@ def first_kernels(plan: Plan) -> list[str]:
     names, given = [], plan.watertight
     if given is not None:
         names = ["brick_kernels", "isosurface_kernels", "crossing_kernels"]
+        names += ["tidy_kernels"] if given.remesh else []
         names += ["shell_kernels"] if given.keep_cavities else []
         names += ["hole_kernels"] if given.close_holes else []
         names += ["mitre_feature_kernels"] if given.corners == "sharp" else []

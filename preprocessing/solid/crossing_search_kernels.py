@@ -145,7 +145,11 @@ def _search_cell(  # type: ignore[no-untyped-def]
             ):
                 continue
             if seeming:
-                if seem_to_meet(vertices, faces, min(f, g), max(f, g)):
+                # As the filter has it, boxes that only touch are none: flat ones in one plane.
+                apart = False
+                for k in range(3):
+                    apart |= here[k, s] >= here[3 + k, t] or here[k, t] >= here[3 + k, s]
+                if not apart and seem_to_meet(vertices, faces, min(f, g), max(f, g)):
                     met[f] = True
                     met[g] = True
                 continue

@@ -39,7 +39,10 @@ def offset_solid(mesh: Mesh, settings: WatertightSettings) -> tuple[Mesh, Surfac
     start = marching_surface(mesh, settings)
     if start.cover.mitred:
         start = sharpen(start, settings.eps)
-    solid, origin = remesh(start, settings.eps, settings.tolerance)
+    if settings.remesh:
+        solid, origin = remesh(start, settings.eps, settings.tolerance)
+    else:
+        solid, origin = start.mesh, np.arange(len(start.gradient))
     solid = nudge(solid)
     lid = widened(solid.faces, start.lid[origin], 2)
     near = start.cover.near(settings.eps)

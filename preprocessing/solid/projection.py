@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from preprocessing.mesh import Mesh
 from preprocessing.solid import projection_kernels as kernels
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.isosurface import BrickSurface
@@ -38,6 +39,11 @@ class Marched:
     cover: TriangleBricks
     lid: np.ndarray
     crease: np.ndarray
+
+    @property
+    def mesh(self) -> Mesh:
+        """The surface as a mesh."""
+        return Mesh(self.surface.vertices, self.surface.faces)
 
     @property
     def stays(self) -> np.ndarray:

@@ -30,6 +30,7 @@ print(kernels_are_cold(*first_kernels(plan)))
 def test_each_is_a_module_that_is_there(plan: tuple) -> None:  # type: ignore[type-arg]
     names = first_kernels(Plan(out=Path("out"), watertight=plan[0], samples=plan[1]))
     assert names
+    assert ("tidy_kernels" in names) == (plan[0] is not None)
     for name in names:
         assert list((ROOT / "preprocessing").rglob(f"{name}.py")), name
 

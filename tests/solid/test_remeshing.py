@@ -128,6 +128,22 @@ def test_a_sphere_of_few_facets_has_no_false_edge() -> None:
     assert dihedral_angles(solid.mesh).max() < 15
 
 
+@pytest.mark.parametrize("corners", ["round", "sharp"])
+@pytest.mark.parametrize("make", [torus, gear])
+def test_without_it_the_triangles_are_those_of_marching_cubes(make, corners: str) -> None:  # type: ignore[no-untyped-def]
+    mesh, _ = normalise(make(pose=pose(1)).mesh)
+    solid = make_watertight(mesh, EPS, remesh=False, corners=corners)
+    marched = marching_surface(mesh, WatertightSettings(eps=EPS, corners=corners)).mesh
+    assert solid.audit["watertight"]
+    assert solid.audit["self_intersections"] == solid.audit["coincident"] == 0
+    if corners == "round":
+        assert solid.audit["offset_rms"] < 1e-3
+        assert np.array_equal(solid.mesh.faces, marched.faces)
+        assert np.abs(solid.mesh.vertices - marched.vertices).max() < 2**-20  # nudged, if anything
+        better = make_watertight(mesh, EPS)
+        assert len(better.mesh.faces) < len(marched.faces)
+
+
 def test_a_finer_tolerance_is_nearer() -> None:
     mesh = box(pose=pose(3)).mesh
     found = [make_watertight(mesh, EPS, tolerance=t).audit for t in (0.2, 0.05, 0.02)]

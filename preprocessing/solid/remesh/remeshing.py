@@ -31,7 +31,7 @@ def remesh(start: Marched, eps: float, tolerance: float) -> tuple[Mesh, np.ndarr
     tolerance: share of eps that the middle of an edge one cell long may be off; lids, creases and
     their faces stay. Faces of the start meet nowhere, nor do those of the result.
     """
-    mesh, near = Mesh(start.surface.vertices, start.surface.faces), start.cover.near(eps)
+    mesh, near = start.mesh, start.cover.near(eps)
     owner = cubes(start)
     seam = seam_vertices(mesh, owner)
     inner, gradient, origin = remesh_apart(
