@@ -15,7 +15,7 @@ import numba as nb
 import numpy as np
 
 from preprocessing.solid.remesh.change_kernels import LONGEST
-from preprocessing.solid.remesh.deviation_kernels import crease_point, settled_place
+from preprocessing.solid.remesh.deviation_kernels import crease_between, settled_place
 from preprocessing.solid.remesh.error_kernels import (
     LEAST,
     WRONG,
@@ -42,12 +42,11 @@ CREASE, BELOW, START, END, FLIP = 0, 1, 2, 3, 4  # what may be done about a chor
 
 
 @nb.njit(cache=True)
-def _below(near, v, a, b, c, d):  # type: ignore[no-untyped-def]
-    """The place on the offset below the middle of edge ab with tips c and d, and whether found."""
-    n, m = normal(v, a, b, c), normal(v, b, a, d)
-    nx, ny, nz = n[0] + m[0], n[1] + m[1], n[2] + m[2]
+def below(near, p, n):  # type: ignore[no-untyped-def]
+    """The place on the offset below p, against the normal n of any length, and whether found."""
+    x, y, z = p
+    nx, ny, nz = n
     long = math.sqrt(nx * nx + ny * ny + nz * nz)
-    x, y, z = 0.5 * (v[a, 0] + v[b, 0]), 0.5 * (v[a, 1] + v[b, 1]), 0.5 * (v[a, 2] + v[b, 2])
     depth = 0.0
     if long == 0.0:
         return (x, y, z, 0.0, 0.0, 0.0), False
@@ -57,8 +56,16 @@ def _below(near, v, a, b, c, d):  # type: ignore[no-untyped-def]
         if move < 1e-7 * near[4] or depth > LONGEST * near[5]:
             break
         x, y, z = x - move * nx / long, y - move * ny / long, z - move * nz / long
-    p, found = settled_place(near, x, y, z)
-    return p, found and depth <= LONGEST * near[5]
+    there, found = settled_place(near, x, y, z)
+    return there, found and depth <= LONGEST * near[5]
+
+
+@nb.njit(cache=True)
+def _below_edge(near, v, a, b, c, d):  # type: ignore[no-untyped-def]
+    """The place on the offset below the middle of edge ab with tips c and d, and whether found."""
+    n, m = normal(v, a, b, c), normal(v, b, a, d)
+    x, y, z = 0.5 * (v[a, 0] + v[b, 0]), 0.5 * (v[a, 1] + v[b, 1]), 0.5 * (v[a, 2] + v[b, 2])
+    return below(near, (x, y, z), (n[0] + m[0], n[1] + m[1], n[2] + m[2]))
 
 
 @nb.njit(cache=True)
@@ -99,7 +106,7 @@ def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-un
     one, two = face_error(near, v, a, b, c)[0], face_error(near, v, b, a, d)[0]
     old = one + two
     gains[:] = -1.0
-    x, y, z, crossed = crease_point(near, v[a], gradient[a], v[b], gradient[b])
+    x, y, z, crossed = crease_between(near, v[a], gradient[a], v[b], gradient[b])
     p, found = settled_place(near, x, y, z)
     if crossed and found:
         gains[CREASE] = _split_saves(near, mesh, around, new, p, old)
@@ -107,7 +114,7 @@ def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-un
             gains[START] = _move_saves(near, mesh, a, p, rings[0])
         if not frozen[b]:
             gains[END] = _move_saves(near, mesh, b, p, rings[0])
-    q, found = _below(near, v, a, b, c, d)
+    q, found = _below_edge(near, v, a, b, c, d)
     if found:
         gains[BELOW] = _split_saves(near, mesh, around, new, q, old)
     if c != d and edge_between(faces, mates, leaving, c, d) < 0:

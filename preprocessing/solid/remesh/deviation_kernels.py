@@ -18,6 +18,7 @@ SETTLED = 1e-9  # of eps
 PARALLEL = 0.04
 # A new vertex keeps this share of the edge away from its ends.
 ENDS = 0.08
+HALVINGS = 8  # of a chord, until the change of its nearest sheet is where it is taken to be
 # The shortest edges may be off by so many times the tolerance.
 SHORT = 2.5
 
@@ -68,6 +69,19 @@ def on_planes(m, p, g, q, h):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _drawn_nearer(near, at, normal, x, y, z, share):  # type: ignore[no-untyped-def]
+    """Move a point of a sheet, and its normal, to where the sheet is met from a share of the way to
+    it from x, y, z."""
+    sx, sy, sz, ux, uy, uz, error = settle(
+        near, x + share * (at[0] - x), y + share * (at[1] - y), z + share * (at[2] - z)
+    )
+    # A third sheet between, or the other one: its plane says nothing about this one.
+    if error < 1e-3 and ux * normal[0] + uy * normal[1] + uz * normal[2] > 0.7:
+        at[0], at[1], at[2] = sx, sy, sz
+        normal[0], normal[1], normal[2] = ux, uy, uz
+
+
+@nb.njit(cache=True)
 def crease_point(near, p, g, q, h):  # type: ignore[no-untyped-def]
     """Where the offset sheets at p and q (normals g and h) meet between them.
 
@@ -82,18 +96,47 @@ def crease_point(near, p, g, q, h):  # type: ignore[no-untyped-def]
         if not found:
             return x, y, z, False
         share = 0.3 if turn == 0 else 0.1
-        for k in range(2):
-            at, normal = (one, n) if k == 0 else (two, o)
-            sx, sy, sz, ux, uy, uz, error = settle(
-                near,
-                x + share * (at[0] - x),
-                y + share * (at[1] - y),
-                z + share * (at[2] - z),
-            )
-            # A third sheet between, or the other one: its plane says nothing about this one.
-            if error < 1e-3 and ux * normal[0] + uy * normal[1] + uz * normal[2] > 0.7:
-                at[0], at[1], at[2] = sx, sy, sz
-                normal[0], normal[1], normal[2] = ux, uy, uz
+        _drawn_nearer(near, one, n, x, y, z, share)
+        _drawn_nearer(near, two, o, x, y, z, share)
+        x, y, z, found = on_planes(m, one, n, two, o)
+    return x, y, z, found
+
+
+@nb.njit(cache=True)
+def _change_of_sheet(near, p, g, q, h):  # type: ignore[no-untyped-def]
+    """Shares of the chord pq (normals g and h) between which the nearest sheet changes."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        t = 0.5 * (low + high)
+        x, y, z = p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1]), p[2] + t * (q[2] - p[2])
+        _, gx, gy, gz = offset_at(near, x, y, z)
+        nearer = gx * (g[0] - h[0]) + gy * (g[1] - h[1]) + gz * (g[2] - h[2])
+        if nearer >= 0.0:
+            low = t
+        else:
+            high = t
+    return low, high
+
+
+@nb.njit(cache=True)
+def crease_between(near, p, g, q, h):  # type: ignore[no-untyped-def]
+    """As crease_point, begun where the nearest sheet changes along the chord.
+
+    That holds where a sheet is curved, too, and its plane at the chord's end says little; it takes
+    a dozen distances more.
+    """
+    low, high = _change_of_sheet(near, p, g, q, h)
+    one, two, n, o = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    m = p + low * (q - p)
+    one[0], one[1], one[2], n[0], n[1], n[2], _ = settle(near, m[0], m[1], m[2])
+    m = p + high * (q - p)
+    two[0], two[1], two[2], o[0], o[1], o[2], _ = settle(near, m[0], m[1], m[2])
+    x, y, z, found = on_planes(m, one, n, two, o)
+    for _ in range(2):
+        if not found:
+            break
+        _drawn_nearer(near, one, n, x, y, z, 0.1)
+        _drawn_nearer(near, two, o, x, y, z, 0.1)
         x, y, z, found = on_planes(m, one, n, two, o)
     return x, y, z, found
 

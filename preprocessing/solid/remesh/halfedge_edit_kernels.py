@@ -220,6 +220,37 @@ def unsplit(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def insert(faces, mates, leaving, f, v, count):  # type: ignore[no-untyped-def]
+    """Put vertex v into face f; the two new faces are rows `count` and `count` + 1."""
+    a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+    bc, ca = mates[3 * f + 1], mates[3 * f + 2]
+    x, y = count, count + 1
+    faces[f, 2] = v
+    faces[x, 0], faces[x, 1], faces[x, 2] = b, c, v
+    faces[y, 0], faces[y, 1], faces[y, 2] = c, a, v
+    _pair(mates, 3 * x, bc)
+    _pair(mates, 3 * y, ca)
+    _pair(mates, 3 * f + 1, 3 * x + 2)
+    _pair(mates, 3 * x + 1, 3 * y + 2)
+    _pair(mates, 3 * y + 1, 3 * f + 2)
+    leaving[a], leaving[b], leaving[c], leaving[v] = 3 * f, 3 * x, 3 * y, 3 * f + 2
+
+
+@nb.njit(cache=True)
+def uninsert(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
+    """Take an insertion back at once: rows `count` and + 1 are new."""
+    x, y = count, count + 1
+    a, b, c = faces[f, 0], faces[f, 1], faces[y, 0]
+    bc, ca = mates[3 * x], mates[3 * y]
+    leaving[faces[f, 2]] = -1
+    faces[f, 2] = c
+    faces[x, 0] = faces[y, 0] = -1
+    _pair(mates, 3 * f + 1, bc)
+    _pair(mates, 3 * f + 2, ca)
+    leaving[a], leaving[b], leaving[c] = 3 * f, 3 * f + 1, 3 * f + 2
+
+
+@nb.njit(cache=True)
 def mark(mesh, at, flags, rings):  # type: ignore[no-untyped-def]
     """Flag what a change round vertex `at` may have changed.
 

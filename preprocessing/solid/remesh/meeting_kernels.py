@@ -2,10 +2,10 @@
 
 Faces meet where the offset turns sharply, and where two sheets of it face each other across air
 thinner than a cell. Vertices there are tight, and faces near them are looked up whatever they
-belong to: `tight` (V,) is 2 for these vertices and 1 for their neighbours, `heads` (n,n,n) names
-one of either in each bucket of space, and `chain` (V,) the next one, -1 for none. Vertices that
-have moved since are found if they have not gone far; what is missed is found in the end, over all
-faces.
+belong to: `tight` (V,) is NARROW for these vertices and 1 for their neighbours, `heads` (n,n,n)
+names one of either in each bucket of space, and `chain` (V,) the next one, -1 for none. Vertices
+that have moved since are found if they have not gone far; what is missed is found in the end, over
+all faces, and tried again with the vertices near it MET: tight, and never merged unasked.
 
 `mesh` is as of change_kernels.py.
 """
@@ -21,6 +21,8 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import after, spokes, star
 
 # Cosine between the offset's normals at two ends of an edge below which faces may meet: 96 degrees.
 SHARP = -0.1
+# Degrees of tightness: by the air before them, and because faces met there.
+NARROW, MET = 2, 3
 BUCKET = 4  # cells along an edge of a bucket
 REACH = 1.6  # cells that a face with edges of 2.5 cells reaches from its nearest corner, and some
 
@@ -39,6 +41,14 @@ def put(mesh, at):  # type: ignore[no-untyped-def]
     i, j, k = _bucket(v[at, 0], n), _bucket(v[at, 1], n), _bucket(v[at, 2], n)
     chain[at] = heads[i, j, k]
     heads[i, j, k] = at
+
+
+@nb.njit(cache=True)
+def admit(mesh, origin, new, a):  # type: ignore[no-untyped-def]
+    """Make a new vertex known, beside vertex a: origin (V,) names an old vertex near each."""
+    origin[new] = origin[a]
+    if mesh[5][new] > 0:
+        put(mesh, new)
 
 
 @nb.njit(cache=True)
@@ -166,7 +176,7 @@ def pair_is_clean(mesh, pair, around, sharp, ring, other):  # type: ignore[no-un
     v, faces, tight = mesh[0], mesh[2], mesh[5]
     narrow = False
     for at in around:
-        narrow |= tight[at] == 2
+        narrow |= tight[at] >= NARROW
     if not (sharp or narrow):
         return True
     for f in pair:
@@ -210,9 +220,9 @@ def star_is_clean(mesh, at, sharp, ring, other):  # type: ignore[no-untyped-def]
     of these is tight, and then no other; ring, other: scratch."""
     v, faces, mates, leaving, tight = mesh[0], mesh[2], mesh[3], mesh[4], mesh[5]
     count = spokes(mates, leaving[at], ring)
-    narrow = tight[at] == 2
+    narrow = tight[at] >= NARROW
     for i in range(count):
-        narrow |= tight[start(faces, after(ring[i]))] == 2
+        narrow |= tight[start(faces, after(ring[i]))] >= NARROW
     if count == 0 or not (sharp or narrow):
         return count > 0
     for i in range(count):

@@ -8,10 +8,10 @@ collapsed and caps flipped, on the surface and manifold. Only what is bad, and l
 near it, is looked at.
 
 No change may make faces meet, which is asked where the offset turns sharply or the air is thin;
-here and there they do elsewhere, and have to stay as they were. So that nothing else is done twice,
-the surface is remeshed in large cubes whose seams stay, and where faces meet their cube alone
-starts again, with those vertices frozen; then the seams are remeshed in the same way, and slivers
-where faces had met get another chance.
+here and there they do elsewhere, and then it is asked there, too. So that nothing else is done
+twice, the surface is remeshed in large cubes whose seams stay, and where faces meet their cube
+alone starts again; then the seams are remeshed in the same way, and slivers where faces had met get
+another chance.
 """
 
 import numpy as np
@@ -22,6 +22,7 @@ from preprocessing.solid.projection import Marched
 from preprocessing.solid.remesh.working import Working
 
 ALIKE = np.cos(np.radians(6.0))  # normals that a chord need not be asked for
+WARNED = 2  # edges round where faces met within which every change is asked
 CUBE = 6  # bricks along an edge of the cubes that are remeshed by themselves
 
 
@@ -56,21 +57,26 @@ def remesh_apart(
 ) -> tuple[Mesh, np.ndarray, np.ndarray]:
     """The mesh remeshed without making faces meet, its gradients, an old vertex near each.
 
-    Vertices near which faces met are frozen, with those round them, and the faces of the same
-    owner (F,) start again, as often as it takes: in the end all of them are frozen. Between faces
-    of two owners all vertices are in frozen (V,). `only` (V,): where to look at first, if not
-    everywhere; slivers are rescued everywhere.
+    Where faces met, the faces of the same owner (F,) start again, and every change at the vertices
+    near there is asked. Where they meet all the same, these vertices are frozen, with those round
+    them, as often as it takes: in the end all of them are. Between faces of two owners all vertices
+    are in frozen (V,). `only` (V,): where to look at first, if not everywhere; slivers are rescued
+    everywhere.
     """
     asked = np.ones(len(start.vertices), bool) if only is None else only
-    trouble = np.zeros(len(start.vertices), bool)
+    warned, trouble = (np.zeros(len(start.vertices), bool) for _ in range(2))
     work = Working.of(start, gradient, owner, asked, frozen, near)
     while True:
         work.improve(near, (tolerance, ALIKE))
         crossing = work.crossing()
         if not len(crossing):
             return work.finished()
-        trouble[work.origin[work.faces[crossing]]] = True
-        trouble = widened(start.faces, trouble)
+        met = np.zeros(len(start.vertices), bool)
+        met[work.origin[work.faces[crossing]]] = True
+        if (met & warned).any():
+            trouble = widened(start.faces, trouble | met)
+        warned = widened(start.faces, warned | met, WARNED)
+        work.warn(near, warned)
         redone = np.zeros(len(work.redone), bool)
         redone[work.owner[crossing]] = True
         work.restart(start, gradient, redone, asked, frozen | trouble)

@@ -28,6 +28,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     spokes,
     start,
 )
+from preprocessing.solid.remesh.meeting_kernels import MET
 
 FLAT = math.cos(math.radians(2.5))
 WIDE = 2.2  # cells that an edge may get long
@@ -65,16 +66,17 @@ def _worst_after(mesh, at, b, ring, count, most, long):  # type: ignore[no-untyp
 def thin(mesh, frozen, step):  # type: ignore[no-untyped-def]
     """Merge vertices of the flat parts into neighbours, in order; how many. step: a cell's width.
 
-    mesh, frozen: as of change_kernels.py and Working.
+    mesh, frozen: as of change_kernels.py and Working. Whether faces then meet is not asked, so
+    where they did, nothing is merged.
     """
     mesh = borrowed(mesh)
-    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
+    faces, mates, leaving, tight = mesh[2], mesh[3], mesh[4], mesh[5]
     ring = np.empty(MOST_SPOKES, np.int64)
     other = np.empty(MOST_SPOKES, np.int64)
     long = (WIDE * step) ** 2
     done = 0
     for at in range(leaving.shape[0]):
-        if leaving[at] < 0 or frozen[at]:
+        if leaving[at] < 0 or frozen[at] or tight[at] == MET:
             continue
         count = spokes(mates, leaving[at], ring)
         if not _is_flat(mesh, at, ring, count):

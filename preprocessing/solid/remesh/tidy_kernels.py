@@ -37,7 +37,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     start,
     unsplit,
 )
-from preprocessing.solid.remesh.meeting_kernels import is_sharp, put, star_is_clean
+from preprocessing.solid.remesh.meeting_kernels import admit, is_sharp, star_is_clean
 
 BLOCK = 24
 NEARER = 0.5  # share of a chord's error that a flip has to get below
@@ -216,9 +216,7 @@ def bend(near, mesh, origin, frozen, bends, rows, flags):  # type: ignore[no-unt
         if at < 0:
             continue
         if at == new:
-            origin[new] = origin[a]
-            if tight[new] > 0:
-                put(mesh, new)
+            admit(mesh, origin, new, a)
         mark(mesh, at, flags, rings)
         done += 1
     return done

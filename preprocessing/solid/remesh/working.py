@@ -12,6 +12,7 @@ from preprocessing.solid.crossings import crossing_faces
 from preprocessing.solid.remesh import (
     deviation_kernels,
     meeting_kernels,
+    mend_kernels,
     rescue_kernels,
     thinning_kernels,
     tidy_kernels,
@@ -25,12 +26,19 @@ ROOM = 1 / 8  # free rows, as a share of those in use, that arrays get when they
 PASSES = 6  # times that what changed is tried again
 THINNINGS = 2  # times that vertices of the flat parts are merged
 RESCUES = 4  # times that the slivers left are tried in other ways
+MENDS, MENDED = 3, 2  # times that faces left off by more than so many tolerances are mended
 LAST = 2  # times that what the rescue changed is bent again
 LOOSE = (1, 3, 6)  # times the tolerance that a rescue may leave in the end, one after the other
 # Cells from the offset at which another sheet is looked for, and the share free if none is near.
 AIR, FREE = 0.75, 0.5
 MOST_BUCKETS = 256  # along an axis: 67 MB
 SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
+
+
+def empty_buckets(near: tuple) -> np.ndarray:
+    """The buckets (n,n,n) of meeting_kernels, with nothing in them."""
+    n = min(MOST_BUCKETS, max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5]))))
+    return np.full((n, n, n), -1, np.int32)
 
 
 @dataclass
@@ -80,8 +88,6 @@ class Working:
         count, faces = len(start.vertices), start.faces.astype(np.int32)
         ahead = AIR * near[5]
         tight = gradients(near, start.vertices + ahead * gradient)[0] < near[4] + FREE * ahead
-        most = MOST_BUCKETS if tight.any() else 1
-        buckets = min(most, max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5]))))
         again = np.asarray(asked[faces].any(axis=1))
         return cls(
             start.vertices.copy(),
@@ -90,7 +96,7 @@ class Working:
             match_half_edges(faces, count).mates.astype(np.int32),
             kernels.leaving_halves(faces, count),
             tight.astype(np.uint8) + widened(faces, tight),
-            np.full((buckets,) * 3, -1, np.int32),
+            empty_buckets(near) if tight.any() else np.full((1, 1, 1), -1, np.int32),
             np.full(count, -1, np.int32),
             np.arange(count, dtype=np.int32),
             owner,
@@ -142,6 +148,12 @@ class Working:
         self.again[rows] = self.fresh[rows] = asked[start.faces[rows]].any(axis=1)
         self.dirty[used] = asked[mine]
 
+    def warn(self, near: tuple, some: np.ndarray) -> None:
+        """Ask whatever is changed at the vertices of the start in some (V,) whether faces meet."""
+        self.tight[: len(some)][some] = meeting_kernels.MET
+        if len(self.heads) == 1:  # the first tight ones
+            self.heads = empty_buckets(near)
+
     def _match(self) -> None:
         """Find the half-edges anew."""
         rows = np.flatnonzero(self.faces[:, 0] >= 0)
@@ -152,7 +164,7 @@ class Working:
         self.leaving = np.where(halves < 0, -1, 3 * rows[halves // 3] + halves % 3).astype(np.int32)
 
     def improve(self, near: tuple, limits: tuple[float, float]) -> None:
-        """Thin and tidy, bend and tidy by turns, and rescue what is left a sliver.
+        """Thin and tidy, bend and tidy by turns, rescue what is left a sliver, mend what is off.
 
         near: as of TriangleBricks; limits: judge_edges.
         """
@@ -172,6 +184,12 @@ class Working:
         for loose in LOOSE:
             self.fresh[:] = self.redone[self.owner]
             self.rescue(near, loose * limits[0])
+        for _ in range(MENDS):
+            mended = self.mend(near, MENDED * limits[0])
+            for loose in LOOSE[:-1]:
+                self.rescue(near, loose * limits[0])
+            if not mended:
+                break
 
     def rescue(self, near: tuple, tolerance: float) -> None:
         """Better the slivers left, by whatever does."""
@@ -249,15 +267,34 @@ class Working:
         corner = self.faces.reshape(-1)
         ends = np.stack([corner[chosen], corner[self.mates[chosen]]], axis=1)
         bends = ends, deviation[chosen], points, normals, found
-        more = len(ends)
-        self._make_room(2 * more, more)
-        rows, self.used = self.used, (self.used[0] + 2 * more, self.used[1] + more)
-        meeting_kernels.put_all(self.mesh)
-        self.owner[rows[0] : self.used[0]] = np.repeat(self.owner[chosen // 3], 2)
+        rows = self._take_rows(chosen // 3)
         done: int = tidy_kernels.bend(
             near, self.mesh, self.origin, self.frozen, bends, rows, self.flags
         )
         return done
+
+    def mend(self, near: tuple, most: float) -> int:
+        """Give a vertex to the faces off by more than `most` eps or lead their edges; how many."""
+        off = mend_kernels.off_faces(near, self.mesh, self.frozen, most)
+        listed = np.flatnonzero(off)
+        listed = listed[np.argsort(-off[listed], kind="stable")]
+        rows = self._take_rows(listed)
+        done: int = mend_kernels.mend(
+            near, self.mesh, self.origin, self.frozen, listed, rows, most, self.flags
+        )
+        return done
+
+    def _take_rows(self, beside: np.ndarray) -> tuple[int, int]:
+        """Take rows of two faces and a vertex for each of some faces (K,): the first of either.
+
+        All tight vertices are in their buckets then.
+        """
+        more = len(beside)
+        self._make_room(2 * more, more)
+        rows, self.used = self.used, (self.used[0] + 2 * more, self.used[1] + more)
+        meeting_kernels.put_all(self.mesh)
+        self.owner[rows[0] : self.used[0]] = np.repeat(self.owner[beside], 2)
+        return rows
 
     def _make_room(self, faces: int, vertices: int) -> None:
         """See to it that so many rows of faces and of vertices are free."""
