@@ -113,6 +113,12 @@ def kernels_are_cold(*modules: str) -> bool:
     return folder is None or any(not any(folder.glob(f"*/{module}.*.nbi")) for module in modules)
 
 
+def compiled_kernels() -> int:
+    """How many kernels are in the cache."""
+    folder = current_cache()
+    return 0 if folder is None else sum(1 for _ in folder.glob("*/*.nbi"))
+
+
 def announce_compilation(kernel: Any) -> None:
     """One line on stderr when a kernel's module is neither loaded nor in the cache.
 

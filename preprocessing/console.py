@@ -127,8 +127,15 @@ def stdout_for_results_only() -> Iterator[None]:
 class Progress:
     """done/total, rate, ETA and counts on stderr: a live line on a terminal, else one each 10 s."""
 
-    def __init__(self, total: int | None, label: str, quiet: bool = False) -> None:
-        self.total, self.label, self.quiet = total, label, quiet
+    def __init__(
+        self,
+        total: int | None,
+        label: str,
+        quiet: bool = False,
+        count: Callable[[], int] | None = None,
+    ) -> None:
+        """count: says how much is done, where nobody calls `update`."""
+        self.total, self.label, self.quiet, self.count = total, label, quiet, count
         self.done = 0
         self.note: str | Callable[[], str] = ""
         self.terminal = sys.stderr.isatty()
@@ -180,6 +187,7 @@ class Progress:
         self.shown, self.drawn = time.monotonic(), True
         if self.quiet:
             return
+        self.done = self.done if self.count is None else self.count()
         elapsed = self.shown - self.started
         rate = self.done / elapsed if elapsed > 0 else 0.0
         line = f"{self.label} {self.done}"

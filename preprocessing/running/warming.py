@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from preprocessing.compiling import announcement, kernels_are_cold
+from preprocessing.compiling import announcement, compiled_kernels, kernels_are_cold
+from preprocessing.console import Progress
 from preprocessing.running.runner import Item, run
 from preprocessing.running.stages import HEAVY, prepare
 from preprocessing.running.tasks import Plan, Task
@@ -38,15 +39,17 @@ def warm_kernels(plan: Plan, quiet: bool) -> None:
 
 def compile_cold(first: Sequence[str], parts: Sequence[Callable[[], None]], quiet: bool) -> None:
     """Call each part in a child of its own, side by side, if a kernel module of `first` has nothing
-    compiled; say so unless `quiet`."""
+    compiled; say so, and how many there are so far, unless `quiet`."""
     if not kernels_are_cold(*first):
         return
     if not quiet:
         print(announcement(), file=sys.stderr, flush=True)
     items = [Item(str(number), part) for number, part in enumerate(parts)]
-    for outcome in run(called, items, executor="inline", preload=HEAVY):
-        if outcome.status != "ok":
-            raise RuntimeError(f"the kernels cannot be compiled: {outcome.reason} {outcome.detail}")
+    with Progress(None, "kernels", quiet, count=compiled_kernels):
+        for outcome in run(called, items, executor="inline", preload=HEAVY):
+            if outcome.status != "ok":
+                told = f"{outcome.reason} {outcome.detail}"
+                raise RuntimeError(f"the kernels cannot be compiled: {told}")
 
 
 def called(part: Callable[[], None]) -> None:

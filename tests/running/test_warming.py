@@ -1,5 +1,6 @@
 """The kernels that tell whether a run compiles first: they are there, and a run compiles them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,6 @@ def test_a_cold_run_compiles_them_once_and_says_so(tmp_path: Path) -> None:
     )
     assert done.stdout.split() == ["True", "False", "False"]
     assert done.stderr.count("compiling kernels, once") == 1
+    told = [int(n) for n in re.findall(r"^kernels (\d+) ", done.stderr, re.MULTILINE)]
+    assert told == sorted(told)
+    assert told[-1] > 50
