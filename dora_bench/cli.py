@@ -415,6 +415,8 @@ def leaderboard(
     with stdout_for_results_only(), contextlib.ExitStack() as stack:
         folder = stack.enter_context(kept_folder(out))
         check_out_folder(folder)
+        if (folder / "index.html").exists() and not (folder / "leaderboard.json").exists():
+            raise UsageError(f"{out} holds the index.html of something else: give another --out")
         local = [stack.enter_context(here(path)) for path in results]
         write_leaderboard(local, folder, gallery_shapes=shapes, quiet=quiet or as_json)
     at = out / "index.html"

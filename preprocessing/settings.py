@@ -129,6 +129,8 @@ class WatertightSettings:
                 f"{self.tolerance:g}: a share of eps from {LEAST_TOLERANCE} to 1; 1 "
                 "for a mesh that is right at its vertices alone",
             )
+        if self.method != "offset" and not self.remesh:
+            raise SettingsError("no_remesh", "works with the method offset alone")
         if self.tolerance != TOLERANCE and not self.remesh:
             raise SettingsError("tolerance", "is what remeshing keeps to; leave --no-remesh out")
         if self.simplify is not None and self.simplify < 0:

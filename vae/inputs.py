@@ -15,8 +15,11 @@ import numpy as np
 from preprocessing.mesh import Mesh, Transform, frame_of_output, load_mesh
 from preprocessing.points.layouts import SAMPLE_READERS
 from preprocessing.points.samples import Sample
+from preprocessing.running.ids import Entry
+from preprocessing.running.known_eps import absolute, known_eps
 from preprocessing.settings import parse_eps
 from preprocessing.solid.audit import topology
+from preprocessing.stores.address import Place
 from vae.published.hub import BOXED, boxed
 
 PUBLISHED_EPS = 2 / 256
@@ -34,6 +37,11 @@ class Input:
     shape: Mesh | Sample
     transform: Transform | None
     eps: float | None
+
+
+def check_solid(source: Place) -> None:
+    """Raise UsageError for a solid of dora-prep that is not to be sampled (known_eps)."""
+    known_eps([Entry(source.name, absolute(source))])
 
 
 def read_input(source: Path, eps: float, *, raw: bool = False) -> Input:

@@ -23,6 +23,7 @@ def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
     """
     tables: dict[str, dict[str, float]] = {}
     homes: dict[str, str] = {}
+    coarse: set[str] = set()
     found: dict[str, float] = {}
     for entry in entries:
         folder = os.path.dirname(entry.path)
@@ -32,11 +33,13 @@ def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
         if home and home not in tables:
             tables[home] = eps_by_file(place(home))
             if not (read_record(place(home)).get("watertight") or {}).get("remesh", True):
+                coarse.add(home)
+        if home and entry.path in tables[home]:
+            if home in coarse:
                 raise UsageError(
                     f"{home} was made with --no-remesh: the edges of its meshes are the grid's, "
                     "not the shape's; make it again without"
                 )
-        if home and entry.path in tables[home]:
             found[entry.path] = tables[home][entry.path]
     return found
 

@@ -88,6 +88,12 @@ def test_build_eval_compare_leaderboard(folders: tuple[Path, Path], tmp_path: Pa
     assert (versus["first_better"], versus["second_better"]) == (2, 0)
     dora_bench("leaderboard", results, "--out", tmp_path / "site")
     assert (tmp_path / "site/index.html").stat().st_size > 10_000
+    dora_bench("leaderboard", results, "--out", tmp_path / "site")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/index.html").write_text("mine")
+    done = dora_bench("leaderboard", results, "--out", tmp_path / "home", code=2)
+    assert "index.html of something else" in done.stderr
+    assert (tmp_path / "home/index.html").read_text() == "mine"
 
 
 def test_a_model_of_a_module_in_the_current_folder(

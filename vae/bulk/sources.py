@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from preprocessing.console import UsageError
 from preprocessing.points.shards import find_packed, is_packed, read_index
 from preprocessing.running.ids import Entry, Part
-from preprocessing.running.known_eps import absolute
+from preprocessing.running.known_eps import absolute, known_eps
 from preprocessing.running.lists import SUFFIXES as LISTS
 from preprocessing.running.manifest import MAGIC, find_inputs
 from preprocessing.stores.address import Place, place
@@ -32,7 +32,8 @@ def find_entries(
     """Every file or packed part that INPUT names, sorted by id; otherwise as `find_inputs`.
 
     A folder that `dora-prep run` wrote stands for its samples, a folder of shards for what is
-    packed in them. Raises UsageError also where a packed input and another have one id.
+    packed in them. Raises UsageError also where a packed input and another have one id,
+    and for solids that are not to be sampled (known_eps).
     """
     packed: list[Entry] = []
     files = []
@@ -42,6 +43,7 @@ def find_entries(
         else:
             files.append(text)
     found = find_inputs(files, suffixes, exclude, passed_over) if files else []
+    known_eps(found)  # whether they may be sampled
     counts = Counter(entry.id for entry in (*found, *packed))
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:

@@ -123,7 +123,7 @@ def crease_between(near, p, g, q, h):  # type: ignore[no-untyped-def]
     """As crease_point, begun where the nearest sheet changes along the chord.
 
     That holds where a sheet is curved, too, and its plane at the chord's end says little; it takes
-    a dozen distances more.
+    a dozen distances more. Where no sheet changes, on an arc, it is crease_point.
     """
     low, high = _change_of_sheet(near, p, g, q, h)
     one, two, n, o = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
@@ -134,7 +134,7 @@ def crease_between(near, p, g, q, h):  # type: ignore[no-untyped-def]
     x, y, z, found = on_planes(m, one, n, two, o)
     for _ in range(2):
         if not found:
-            break
+            return crease_point(near, p, g, q, h)
         _drawn_nearer(near, one, n, x, y, z, 0.1)
         _drawn_nearer(near, two, o, x, y, z, 0.1)
         x, y, z, found = on_planes(m, one, n, two, o)

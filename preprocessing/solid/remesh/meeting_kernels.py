@@ -23,7 +23,8 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import after, spokes, star
 SHARP = -0.1
 # Degrees of tightness: by the air before them, and because faces met there.
 NARROW, MET = 2, 3
-BUCKET = 4  # cells along an edge of a bucket
+BUCKET = 4  # cells along an edge of a bucket, more where there would be more than MOST_BUCKETS
+MOST_BUCKETS = 256  # along an axis: 67 MB
 REACH = 1.6  # cells that a face with edges of 2.5 cells reaches from its nearest corner, and some
 
 
@@ -31,6 +32,12 @@ REACH = 1.6  # cells that a face with edges of 2.5 cells reaches from its neares
 def _bucket(x, n):  # type: ignore[no-untyped-def]
     """The bucket of a coordinate."""
     return min(max(int((x + HALF_WIDTH) / (2.0 * HALF_WIDTH) * n), 0), n - 1)
+
+
+@nb.njit(inline="always")
+def asked_within(n):  # type: ignore[no-untyped-def]
+    """How far from a face others are looked up, in buckets of which n are along an axis."""
+    return 2.0 * HALF_WIDTH / n * REACH / BUCKET
 
 
 @nb.njit(cache=True)
@@ -153,7 +160,7 @@ def _meets_far(mesh, mine, count, other):  # type: ignore[no-untyped-def]
     they touch; other: scratch."""
     v, leaving, heads, chain = mesh[0], mesh[4], mesh[6], mesh[7]
     n = heads.shape[0]
-    r = 2.0 * HALF_WIDTH / n * REACH / BUCKET
+    r = asked_within(n)
     box = _box(v, mesh[2], mine, count)
     for i in range(_bucket(box[0] - r, n), _bucket(box[3] + r, n) + 1):
         for j in range(_bucket(box[1] - r, n), _bucket(box[4] + r, n) + 1):

@@ -25,7 +25,13 @@ from preprocessing.solid.remesh.error_kernels import (
     place,
 )
 from preprocessing.solid.remesh.fairness_kernels import agreement, normal
-from preprocessing.solid.remesh.halfedge_edit_kernels import MOST_SPOKES, insert, mark, uninsert
+from preprocessing.solid.remesh.halfedge_edit_kernels import (
+    MOST_SPOKES,
+    edge_between,
+    insert,
+    mark,
+    uninsert,
+)
 from preprocessing.solid.remesh.meeting_kernels import admit, star_is_clean
 from preprocessing.solid.remesh.near_kernels import offset_at
 
@@ -126,7 +132,7 @@ def mend(near, mesh, origin, frozen, listed, rows, most, flags):  # type: ignore
     origin, frozen, rows, flags: as of tidy_kernels.bend.
     """
     near, mesh = borrowed(near), borrowed(mesh)
-    v, faces, tight = mesh[0], mesh[2], mesh[5]
+    v, faces, mates, leaving, tight = mesh[0], mesh[2], mesh[3], mesh[4], mesh[5]
     rings = np.empty((4, MOST_SPOKES), np.int64)
     done = 0
     for i in range(listed.shape[0]):
@@ -139,9 +145,10 @@ def mend(near, mesh, origin, frozen, listed, rows, most, flags):  # type: ignore
         new, row = rows[1] + i, rows[0] + 2 * i
         tight[new] = max(tight[a], tight[b], tight[c])
         at = new if _insert_better(near, mesh, f, new, row, rings) else -1
-        for k in range(3):
-            if at < 0:
-                at = lead(near, mesh, 3 * f + k, frozen, new, row, rings)
+        for p, q in ((a, b), (b, c), (c, a)):
+            if at < 0:  # a split taken back has turned the corners in their row
+                h = edge_between(faces, mates, leaving, p, q)
+                at = lead(near, mesh, h, frozen, new, row, rings)
         if at < 0:
             continue
         if at == new:

@@ -29,7 +29,7 @@ def nudge(mesh: Mesh) -> Mesh:
     boxes = Boxes.of(mesh)
     for face in seeming:
         for corner in mesh.faces[face]:
-            if _settle(moved, boxes, int(corner)):
+            if _settle(moved, boxes, int(face), int(corner)):
                 break
     return moved
 
@@ -62,8 +62,9 @@ class Boxes:
         return np.sort(rows)
 
 
-def _settle(mesh: Mesh, boxes: Boxes, corner: int) -> bool:
-    """Whether the faces round a corner seem to meet no other, it moved by a step if need be."""
+def _settle(mesh: Mesh, boxes: Boxes, face: int, corner: int) -> bool:
+    """Whether the faces round a corner of a face seem to meet no other, it moved off the face's
+    plane by a step if need be."""
     own = mesh.vertices[corner]
     star = boxes.near(own, own)
     star = star[(mesh.faces[star] == corner).any(axis=1)]
@@ -71,7 +72,7 @@ def _settle(mesh: Mesh, boxes: Boxes, corner: int) -> bool:
     used, faces = np.unique(mesh.faces[near], return_inverse=True)
     part, chosen = Mesh(mesh.vertices[used], faces.reshape(-1, 3)), np.isin(near, star)
     at = int(np.searchsorted(used, corner))
-    one, two, three = part.triangles[np.flatnonzero(chosen)[0]]
+    one, two, three = mesh.vertices[mesh.faces[face]]
     axis = int(np.abs(np.cross(two - one, three - one)).argmax())
     place = part.vertices[at, axis]
     for step in (0, *STEPS):

@@ -73,13 +73,11 @@ def remesh_apart(
             return work.finished()
         met = np.zeros(len(start.vertices), bool)
         met[work.origin[work.faces[crossing]]] = True
-        if (met & warned).any():
-            trouble = widened(start.faces, trouble | met)
+        if (again := met & warned).any():
+            trouble = widened(start.faces, trouble | again)
         warned = widened(start.faces, warned | met, WARNED)
         work.warn(near, warned)
-        redone = np.zeros(len(work.redone), bool)
-        redone[work.owner[crossing]] = True
-        work.restart(start, gradient, redone, asked, frozen | trouble)
+        work.restart(start, gradient, crossing, asked, frozen | trouble)
 
 
 def cubes(start: Marched) -> np.ndarray:

@@ -84,6 +84,8 @@ def thin(mesh, frozen, step):  # type: ignore[no-untyped-def]
         least, chosen = FINE, -1
         for i in range(count):
             b = start(faces, after(ring[i]))
+            if tight[b] == MET:
+                continue
             worst = _worst_after(mesh, at, b, ring, count, least, long)
             if worst < least:
                 least, chosen = worst, ring[i]

@@ -37,9 +37,16 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     start,
     unsplit,
 )
-from preprocessing.solid.remesh.meeting_kernels import admit, is_sharp, star_is_clean
+from preprocessing.solid.remesh.meeting_kernels import (
+    MOST_BUCKETS,
+    admit,
+    asked_within,
+    is_sharp,
+    star_is_clean,
+)
 
 BLOCK = 24
+CHANGED = 21.5  # cells that two changes reach together, but for what they look up
 NEARER = 0.5  # share of a chord's error that a flip has to get below
 COLOURS = 8
 
@@ -64,13 +71,14 @@ def bad_faces(v, faces, frozen, most, again):  # type: ignore[no-untyped-def]
 @nb.njit(parallel=True, cache=True)
 def block_keys(v, faces, listed, step):  # type: ignore[no-untyped-def]
     """Colour and block of each listed face as one number, int32, and the blocks along an axis."""
-    n = int(2.0 * HALF_WIDTH / (BLOCK * step)) + 2
+    width = max(BLOCK * step, CHANGED * step + asked_within(MOST_BUCKETS))
+    n = int(2.0 * HALF_WIDTH / width) + 2
     keys = np.empty(listed.shape[0], np.int32)
     for row in nb.prange(listed.shape[0]):
         a = faces[listed[row], 0]
-        i = min(max(int((v[a, 0] + HALF_WIDTH) / (BLOCK * step)), 0), n - 1)
-        j = min(max(int((v[a, 1] + HALF_WIDTH) / (BLOCK * step)), 0), n - 1)
-        k = min(max(int((v[a, 2] + HALF_WIDTH) / (BLOCK * step)), 0), n - 1)
+        i = min(max(int((v[a, 0] + HALF_WIDTH) / width), 0), n - 1)
+        j = min(max(int((v[a, 1] + HALF_WIDTH) / width), 0), n - 1)
+        k = min(max(int((v[a, 2] + HALF_WIDTH) / width), 0), n - 1)
         colour = (i & 1) * 4 + (j & 1) * 2 + (k & 1)
         keys[row] = ((colour * n + i) * n + j) * n + k
     return keys, n**3

@@ -31,13 +31,13 @@ LAST = 2  # times that what the rescue changed is bent again
 LOOSE = (1, 3, 6)  # times the tolerance that a rescue may leave in the end, one after the other
 # Cells from the offset at which another sheet is looked for, and the share free if none is near.
 AIR, FREE = 0.75, 0.5
-MOST_BUCKETS = 256  # along an axis: 67 MB
 SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
 
 
 def empty_buckets(near: tuple) -> np.ndarray:
     """The buckets (n,n,n) of meeting_kernels, with nothing in them."""
-    n = min(MOST_BUCKETS, max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5]))))
+    n = max(1, int(2 * HALF_WIDTH / (meeting_kernels.BUCKET * near[5])))
+    n = min(meeting_kernels.MOST_BUCKETS, n)
     return np.full((n, n, n), -1, np.int32)
 
 
@@ -124,16 +124,18 @@ class Working:
         self,
         start: Mesh,
         gradient: np.ndarray,
-        owners: np.ndarray,
+        crossing: np.ndarray,
         asked: np.ndarray,
         frozen: np.ndarray,
     ) -> None:
-        """Put the faces of some owners, of which are all that meet, back as they were.
+        """Put the faces of the owners of those that meet, crossing (K,), back as they were.
 
-        asked, frozen: as of `of`. owners: bool, by number. All vertices between faces of two owners
-        have stayed.
+        asked, frozen: as of `of`. All vertices between faces of two owners have stayed.
         """
         self.checked = self.vertices.copy(), self.faces.copy()
+        self.checked[1][crossing] = -1  # the same two may come to be again
+        owners = np.zeros(len(self.redone), bool)
+        owners[self.owner[crossing]] = True
         count, old = len(start.vertices), len(start.faces)
         self.frozen[:count], self.redone = frozen, owners
         back = owners[self.owner]
@@ -185,11 +187,12 @@ class Working:
             self.fresh[:] = self.redone[self.owner]
             self.rescue(near, loose * limits[0])
         for _ in range(MENDS):
-            mended = self.mend(near, MENDED * limits[0])
-            for loose in LOOSE[:-1]:
-                self.rescue(near, loose * limits[0])
-            if not mended:
+            if not self.mend(near, MENDED * limits[0]):
                 break
+            mended = self.fresh.copy()
+            for loose in LOOSE[:-1]:
+                self.fresh |= mended
+                self.rescue(near, loose * limits[0])
 
     def rescue(self, near: tuple, tolerance: float) -> None:
         """Better the slivers left, by whatever does."""
@@ -207,8 +210,8 @@ class Working:
     def crossing(self) -> np.ndarray:
         """The faces (K,) that meet another.
 
-        Of the start none do, and those that met before the last restart were put back by it: one
-        of two has changed since.
+        Of the start none do, nor did others before the last restart than those that it put back:
+        of two one has changed since, or is one of these.
         """
         rows = np.flatnonzero(self.faces[:, 0] >= 0)
         new = kernels.changed_faces(*self.checked, self.vertices, self.faces)
@@ -276,7 +279,7 @@ class Working:
     def mend(self, near: tuple, most: float) -> int:
         """Give a vertex to the faces off by more than `most` eps or lead their edges; how many."""
         off = mend_kernels.off_faces(near, self.mesh, self.frozen, most)
-        listed = np.flatnonzero(off)
+        listed = np.flatnonzero((off > 0) & self.redone[self.owner])
         listed = listed[np.argsort(-off[listed], kind="stable")]
         rows = self._take_rows(listed)
         done: int = mend_kernels.mend(
