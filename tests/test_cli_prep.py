@@ -118,6 +118,10 @@ def test_ledger_prints_filters_and_retries(prepared: tuple[Path, Path]) -> None:
             ["watertight", "a.obj", "--out", "o", "--no-remesh", "--tolerance", "1"],
             "--tolerance is",
         ),
+        (
+            ["watertight", "a.obj", "--out", "o", "--no-remesh", "--method", "manifold"],
+            "--no-remesh works with the method offset alone",
+        ),
         (["run", "a.obj", "--out", "o", "--eps", "2/5120000"], "has 10320 cells an axis"),
         (["run", "a.obj", "--out", "o", "--eps", "2/10000", "--memory", "2"], "at most 4504 fits"),
         (["run", "a.obj", "--out", "o", "--sample-format", "csv"], "--sample-format csv"),

@@ -249,13 +249,14 @@ def encode(
         finish(summary, how.quiet, how.as_json)
     from preprocessing.first_look import check_in_file, check_out_file
     from preprocessing.stores.working import here
-    from vae.inputs import read_input
+    from vae.inputs import check_solid, read_input
     from vae.latents import check_draw, check_tokens, encode_shape, write_latents
     from vae.local import nearest_count
 
     source = place(inputs[0])
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
+        check_solid(source)
         check_out_file(out, source=source)
         nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)
@@ -370,13 +371,14 @@ def reconstruct(
     from preprocessing.first_look import check_in_file, check_out_file
     from preprocessing.mesh import WRITERS, save_mesh
     from preprocessing.stores.working import here
-    from vae.inputs import read_input
+    from vae.inputs import check_solid, read_input
     from vae.latents import check_draw, check_tokens
     from vae.local import nearest_count
     from vae.reconstruction import reconstruct as run
 
     with usage_errors(), stdout_for_results_only():
         check_in_file(source)
+        check_solid(source)
         check_out_file(out, WRITERS, source=source)
         nearest_count(attention)
         draw, vae = check_draw(posterior), load(model, heads, device)

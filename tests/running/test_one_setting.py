@@ -9,11 +9,15 @@ import pytest
 from small_runs import INLINE, SOLID, below, rows, run_watertight, write_box
 
 from preprocessing.console import UsageError
+from preprocessing.running.ids import Entry
 from preprocessing.running.known_eps import known_eps, require_one_eps, shown
+from preprocessing.running.ledger_view import ledger_rows, retry_items
 from preprocessing.running.manifest import find_inputs
 from preprocessing.running.pipeline import run_plan
 from preprocessing.running.tasks import Plan
 from preprocessing.settings import SampleSettings
+from vae.bulk.sources import find_entries
+from vae.inputs import check_solid
 
 FINER = replace(SOLID, eps=2 / 64, resolution=64)
 FEW = SampleSettings(points=64, near=100, space=50)
@@ -51,6 +55,36 @@ def test_overwrite_leaves_no_output_of_the_old_settings(source: Path, tmp_path: 
     }
     assert below(out) == {"b.obj"}
     assert set(rows(out)) == {"b", "broken"}
+
+
+def test_a_folder_older_than_a_setting_goes_on_and_is_retried(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_watertight(source, out)
+    told = json.loads((out / "run.json").read_text())
+    assert told["watertight"].pop("remesh")
+    (out / "run.json").write_text(json.dumps(told))
+    assert run_watertight(source, out).counts == {"skipped": 2, "rejected": 1}
+    (out / "run.json").write_text(json.dumps(told))
+    assert retry_items(out, ledger_rows(out, ("rejected",)), quiet=True).counts == {"rejected": 1}
+    with pytest.raises(UsageError, match="remesh True, not False"):
+        run_watertight(source, out, replace(SOLID, remesh=False))
+
+
+def test_solids_that_were_not_remeshed_are_for_nothing_with_edges(
+    source: Path, tmp_path: Path
+) -> None:
+    """By sampling, suites and the VAE; what else lies there is none of theirs."""
+    out = tmp_path / "out"
+    run_watertight(source, out, replace(SOLID, remesh=False))
+    other = write_box(out / "kept/other.obj")
+    assert known_eps([Entry("other", str(other))]) == {}
+    for asked in (
+        lambda: known_eps(find_inputs([str(out)], {".ply"}, tmp_path / "samples")),
+        lambda: find_entries([str(out)], {".ply"}, tmp_path / "latents"),
+        lambda: check_solid(out / "a.ply"),
+    ):
+        with pytest.raises(UsageError, match="made with --no-remesh"):
+            asked()
 
 
 def test_only_outputs_count(tmp_path: Path) -> None:
