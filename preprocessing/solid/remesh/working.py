@@ -190,7 +190,7 @@ class Working:
             if not self.mend(near, MENDED * limits[0]):
                 break
             mended = self.fresh.copy()
-            for loose in LOOSE[:-1]:
+            for loose in LOOSE:
                 self.fresh |= mended
                 self.rescue(near, loose * limits[0])
 
