@@ -66,12 +66,12 @@ def main() -> None:
             ours[resolution], theirs = side_by_side(
                 mesh, resolution, arguments, peer, Path(scratch) / "mesh.bin"
             )
-            row(f"against OpenVDB 10 at {resolution}", ours[resolution], theirs, "<= 2.22")
+            row(f"against OpenVDB 10 at {resolution}", ours[resolution], theirs, "<= 0.45")
             plain = min(
                 engine_time(mesh, resolution, arguments.cpu, remesh=False)
                 for _ in range(arguments.repeats)
             )
-            row(f"the same with --no-remesh at {resolution}", plain, theirs, "<= 2.22")
+            row(f"the same with --no-remesh at {resolution}", plain, theirs, "<= 0.45")
     if not arguments.skip_dense:
         row("against dense point-cloud-utils at 256", ours[256], dense_time(mesh, 256), "<= 0.005")
     exponent = log(ours[1024] / ours[256]) / log(4)
