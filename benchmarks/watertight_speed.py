@@ -3,12 +3,12 @@
     python -m benchmarks.watertight_speed [--mesh FILE] [--repeats 5] [--skip-dense] [--cpu]
 
 The engine's time is all of make_watertight, remeshing and audit included, kernels warm, the best
-of `repeats`, each beside one run of the peer, and once more without remeshing, which is what the
-peer does; with --cpu seconds of the processors, for a machine
-that is not quiet; OpenVDB's is meshToUnsignedDistanceField and
-volumeToMesh without any shell selection or projection. The dense peer is the distance of
-point-cloud-utils on a 257^3 grid alone, timed on 4 of its 257 slices and scaled up. Memory is the
-peak of a fresh process that runs make_watertight with its audit. Run it on a quiet machine.
+of `repeats`, each beside one run of the peer, and once more without remeshing, for the peer does
+not remesh either; with --cpu seconds of the processors, for a machine that is not quiet; OpenVDB's
+is meshToUnsignedDistanceField and volumeToMesh without any shell selection or projection. The dense
+peer is the distance of point-cloud-utils on a 257^3 grid alone, timed on 4 of its 257 slices and
+scaled up. Memory is the peak of a fresh process that runs make_watertight with its audit. Run it on
+a quiet machine.
 """
 
 import argparse

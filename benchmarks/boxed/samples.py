@@ -29,7 +29,6 @@ from preprocessing.scenes import scene
 from preprocessing.seeds import generator
 from preprocessing.settings import WatertightSettings
 from preprocessing.shapes import random_rotation
-from preprocessing.solid.offset_surface import marching_surface
 from preprocessing.solid.watertight import solidify
 from vae.sparse.model import SparseConfig
 from vae.sparse.training import voxel_file
@@ -125,11 +124,8 @@ def prepare(
 
 def solid_of(mesh: Mesh, grid: int, marched: bool) -> Mesh:
     """The watertight solid at eps one cell; `marched`: before it is remeshed."""
-    settings = WatertightSettings(eps=2 / grid, resolution=grid)
-    if not marched:
-        return solidify(mesh, settings).mesh
-    start = marching_surface(normalise(mesh)[0], settings)
-    return Mesh(start.surface.vertices, start.surface.faces)
+    settings = WatertightSettings(eps=2 / grid, resolution=grid, remesh=not marched)
+    return solidify(mesh, settings).mesh
 
 
 def variant(path: Path, item_id: str, number: int) -> Mesh:

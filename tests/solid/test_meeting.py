@@ -26,7 +26,7 @@ def two_boxes(gap: float) -> Working:
     vertices[:, 0] -= apart / 2
     pair = Mesh(vertices, np.concatenate([one.faces, one.faces + len(one.vertices)]))
     start = marching_surface(pair, WatertightSettings(eps=EPS))
-    mesh = Mesh(start.surface.vertices, start.surface.faces)
+    mesh = start.mesh
     everywhere = np.ones(len(mesh.vertices), bool)
     owner = np.zeros(len(mesh.faces), np.int32)
     return Working.of(mesh, start.gradient, owner, everywhere, ~everywhere, start.cover.near(EPS))

@@ -57,8 +57,8 @@ def dihedral_angles(mesh: Mesh) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_edits_keep_the_mesh_closed_and_its_half_edges_matched(seed: int) -> None:
-    """Random flips, collapses, splits and insertions, some of these taken back, with every array
-    checked against a fresh match."""
+    """Random flips, collapses, splits of edges and of faces, some of these taken back, with every
+    array checked against a fresh match."""
     draw = np.random.default_rng(seed)
     start = torus(0.7, 0.3, 12, 9).mesh
     room = 400
@@ -91,9 +91,9 @@ def test_edits_keep_the_mesh_closed_and_its_half_edges_matched(seed: int) -> Non
             kernels.split(faces, mates, leaving, h, named, used)
             used, named = used + 2, named + 1
         else:
-            kernels.insert(faces, mates, leaving, h // 3, named, used)
+            kernels.split_face(faces, mates, leaving, h // 3, named, used)
             if draw.random() < 0.3:
-                kernels.uninsert(faces, mates, leaving, h // 3, used)
+                kernels.unsplit_face(faces, mates, leaving, h // 3, used)
             else:
                 used, named = used + 2, named + 1
         done[kind] += 1
@@ -219,7 +219,7 @@ def test_frozen_vertices_keep_their_faces() -> None:
 def test_cubes_meet_in_seam_vertices_alone() -> None:
     mesh, _ = normalise(torus(0.7, 0.3, pose=pose(2)).mesh)
     start = marching_surface(mesh, WatertightSettings(eps=EPS))
-    whole = Mesh(start.surface.vertices, start.surface.faces)
+    whole = start.mesh
     owner = cubes(start)
     seam = seam_vertices(whole, owner)
     assert len(np.unique(owner)) == 8
@@ -253,7 +253,7 @@ def test_where_faces_would_meet_the_surface_stays(monkeypatch: pytest.MonkeyPatc
         return new
 
     monkeypatch.setattr(Working, "crossing", twice)
-    surface, owner = Mesh(start.surface.vertices, start.surface.faces), cubes(start)
+    surface, owner = start.mesh, cubes(start)
     frozen = start.stays | seam_vertices(surface, owner)
     near = start.cover.near(EPS)
     apart, _, origin = remesh_apart(surface, start.gradient, owner, frozen, near, 0.05)

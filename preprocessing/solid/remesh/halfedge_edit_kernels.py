@@ -220,7 +220,7 @@ def unsplit(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def insert(faces, mates, leaving, f, v, count):  # type: ignore[no-untyped-def]
+def split_face(faces, mates, leaving, f, v, count):  # type: ignore[no-untyped-def]
     """Put vertex v into face f; the two new faces are rows `count` and `count` + 1."""
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     bc, ca = mates[3 * f + 1], mates[3 * f + 2]
@@ -237,8 +237,8 @@ def insert(faces, mates, leaving, f, v, count):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def uninsert(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
-    """Take an insertion back at once: rows `count` and + 1 are new."""
+def unsplit_face(faces, mates, leaving, f, count):  # type: ignore[no-untyped-def]
+    """Take split_face back at once: rows `count` and + 1 are new."""
     x, y = count, count + 1
     a, b, c = faces[f, 0], faces[f, 1], faces[y, 0]
     bc, ca = mates[3 * x], mates[3 * y]

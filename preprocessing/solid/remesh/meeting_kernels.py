@@ -17,7 +17,7 @@ import numba as nb
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.crossing_kernels import faces_meet, has_area
 from preprocessing.solid.remesh.fairness_kernels import agreement
-from preprocessing.solid.remesh.halfedge_edit_kernels import after, spokes, start
+from preprocessing.solid.remesh.halfedge_edit_kernels import after, mark, spokes, start
 
 # Cosine between the offset's normals at two ends of an edge below which faces may meet: 96 degrees.
 SHARP = -0.1
@@ -51,11 +51,20 @@ def put(mesh, at):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def admit(mesh, origin, new, a):  # type: ignore[no-untyped-def]
-    """Make a new vertex known, beside vertex a: origin (V,) names an old vertex near each."""
-    origin[new] = origin[a]
-    if mesh[5][new] > 0:
-        put(mesh, new)
+def took_place(mesh, origin, at, new, a, flags, rings):  # type: ignore[no-untyped-def]
+    """Make a change round vertex `at` known, if there was one: whether it is 0 or more.
+
+    If it is the new vertex, that lies beside vertex a: origin (V,) names an old vertex near each.
+    flags, rings: as of halfedge_edit_kernels.mark.
+    """
+    if at < 0:
+        return False
+    if at == new:
+        origin[new] = origin[a]
+        if mesh[5][new] > 0:
+            put(mesh, new)
+    mark(mesh, at, flags, rings)
+    return True
 
 
 @nb.njit(cache=True)

@@ -28,11 +28,10 @@ from preprocessing.solid.remesh.fairness_kernels import agreement, normal
 from preprocessing.solid.remesh.halfedge_edit_kernels import (
     MOST_SPOKES,
     edge_between,
-    insert,
-    mark,
-    uninsert,
+    split_face,
+    unsplit_face,
 )
-from preprocessing.solid.remesh.meeting_kernels import admit, star_is_clean
+from preprocessing.solid.remesh.meeting_kernels import star_is_clean, took_place
 from preprocessing.solid.remesh.near_kernels import offset_at
 
 ALIKE = 0.97  # cosine between the normals at two corners above which a face need not be asked
@@ -58,14 +57,15 @@ def _is_off(near, v, a, b, c, most):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def off_faces(near, mesh, frozen, most):  # type: ignore[no-untyped-def]
+def off_faces(near, mesh, frozen, asked, most):  # type: ignore[no-untyped-def]
     """How far the middles of faces are off, in eps, float32 (F,): 0 where not more than `most`,
-    where the normals at the corners agree, and where a corner is in frozen (V,)."""
+    where the normals at the corners agree, and for faces not in asked (F,) or with a corner in
+    frozen (V,)."""
     v, gradient, faces = mesh[0], mesh[1], mesh[2]
     found = np.zeros(faces.shape[0], np.float32)
     for f in nb.prange(faces.shape[0]):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        if a < 0 or frozen[a] or frozen[b] or frozen[c]:
+        if a < 0 or not asked[f] or frozen[a] or frozen[b] or frozen[c]:
             continue
         one, two = agreement(gradient, a, b), agreement(gradient, b, c)
         if min(one, two, agreement(gradient, c, a)) <= ALIKE:
@@ -118,10 +118,10 @@ def _insert_better(near, mesh, f, new, row, rings):  # type: ignore[no-untyped-d
     if not mended:
         return False
     place(mesh, new, best)
-    insert(faces, mates, leaving, f, new, row)
+    split_face(faces, mates, leaving, f, new, row)
     if star_is_clean(mesh, new, True, rings[0], rings[1]):
         return True
-    uninsert(faces, mates, leaving, f, row)
+    unsplit_face(faces, mates, leaving, f, row)
     return False
 
 
@@ -149,10 +149,5 @@ def mend(near, mesh, origin, frozen, listed, rows, most, flags):  # type: ignore
             if at < 0:  # a split taken back has turned the corners in their row
                 h = edge_between(faces, mates, leaving, p, q)
                 at = lead(near, mesh, h, frozen, new, row, rings)
-        if at < 0:
-            continue
-        if at == new:
-            admit(mesh, origin, new, a)
-        mark(mesh, at, flags, rings)
-        done += 1
+        done += took_place(mesh, origin, at, new, a, flags, rings)
     return done

@@ -39,10 +39,10 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
 )
 from preprocessing.solid.remesh.meeting_kernels import (
     MOST_BUCKETS,
-    admit,
     asked_within,
     is_sharp,
     star_is_clean,
+    took_place,
 )
 
 BLOCK = 24
@@ -221,10 +221,5 @@ def bend(near, mesh, origin, frozen, bends, rows, flags):  # type: ignore[no-unt
         else:
             h = edge_between(faces, mates, leaving, a, ends[i, 1])
             at = lead(near, mesh, h, frozen, new, row, rings)
-        if at < 0:
-            continue
-        if at == new:
-            admit(mesh, origin, new, a)
-        mark(mesh, at, flags, rings)
-        done += 1
+        done += took_place(mesh, origin, at, new, a, flags, rings)
     return done

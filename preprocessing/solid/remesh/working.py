@@ -278,8 +278,9 @@ class Working:
 
     def mend(self, near: tuple, most: float) -> int:
         """Give a vertex to the faces off by more than `most` eps or lead their edges; how many."""
-        off = mend_kernels.off_faces(near, self.mesh, self.frozen, most)
-        listed = np.flatnonzero((off > 0) & self.redone[self.owner])
+        asked = self.redone[self.owner]
+        off = mend_kernels.off_faces(near, self.mesh, self.frozen, asked, most)
+        listed = np.flatnonzero(off)
         listed = listed[np.argsort(-off[listed], kind="stable")]
         rows = self._take_rows(listed)
         done: int = mend_kernels.mend(

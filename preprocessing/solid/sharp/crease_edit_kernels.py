@@ -19,6 +19,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     flip,
     may_collapse,
     split,
+    split_face,
     spokes,
     start,
 )
@@ -254,30 +255,6 @@ def cornered_faces(mesh, held):  # type: ignore[no-untyped-def]
         if min(count[a], min(count[b], count[c])) > 0:
             found[f] = common_plane(mesh, a, b, c) < 0
     return found
-
-
-@nb.njit(inline="always")
-def _pair(mates, g, h):  # type: ignore[no-untyped-def]
-    mates[g] = h
-    mates[h] = g
-
-
-@nb.njit(cache=True)
-def split_face(faces, mates, leaving, f, v, count):  # type: ignore[no-untyped-def]
-    """Put vertex v in face abc; the two new faces are rows `count` and `count` + 1."""
-    a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-    ab, bc, ca = mates[3 * f], mates[3 * f + 1], mates[3 * f + 2]
-    x, y = count, count + 1
-    faces[f, 0], faces[f, 1], faces[f, 2] = a, b, v
-    faces[x, 0], faces[x, 1], faces[x, 2] = b, c, v
-    faces[y, 0], faces[y, 1], faces[y, 2] = c, a, v
-    _pair(mates, 3 * f, ab)
-    _pair(mates, 3 * x, bc)
-    _pair(mates, 3 * y, ca)
-    _pair(mates, 3 * f + 1, 3 * x + 2)
-    _pair(mates, 3 * x + 1, 3 * y + 2)
-    _pair(mates, 3 * y + 1, 3 * f + 2)
-    leaving[a], leaving[b], leaving[c], leaving[v] = 3 * f, 3 * x, 3 * y, 3 * f + 2
 
 
 @nb.njit(cache=True)
