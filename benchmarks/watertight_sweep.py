@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def measure(name: str, eps: str) -> dict:
     seen = topology(Mesh(merged, drop_degenerate(place[solid.mesh.faces])))
     row |= {"merged_closed": seen.watertight, "merged_manifold": seen.vertex_manifold}
     row["angle"] = float(np.quantile(smallest_angles(solid.mesh), 1e-4))
-    plain = marching_surface(normalise(mesh)[0], settings).surface
+    plain = marching_surface(normalise(mesh)[0], replace(settings, remesh=False)).surface
     row["faces_ratio"] = round(len(solid.mesh.faces) / len(plain.faces), 3)
     return row | loaders(solid.mesh)
 

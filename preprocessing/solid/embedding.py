@@ -13,16 +13,16 @@ import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
-from preprocessing.solid import projection_kernels as kernels
 from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crossings import crossing_faces, on_lattice
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.offset_field import TriangleBricks
-from preprocessing.solid.projection import Marched
+from preprocessing.solid.projection import NEAREST, Marched, held_back, on_offset
 from preprocessing.solid.remesh.near_kernels import gradients
 
 # Shares of a grid edge that a vertex keeps from its ends, one step after the other.
 KEPT_OFF = np.array([0.01, 0.05, 0.15, 0.3, 0.5])
+PATIENT = 1  # steps that a vertex without a place on its edge waits
 
 
 def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
@@ -33,6 +33,7 @@ def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
     """
     vertices, faces = on_lattice(projected.surface.vertices), projected.surface.faces
     cover, lid = projected.cover, projected.lid
+    near = cover.near(eps)
     stage = np.full(len(vertices), -1)
     asked = None
     while True:
@@ -42,30 +43,34 @@ def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
         if not len(chosen):
             break
         stage[chosen] += 1
+        moved = np.zeros(len(vertices), bool)
+        moved[chosen] = True
+        asked = moved[faces].any(axis=1)
+        if start.steps is not None:
+            chosen = chosen[~waits(start, cover, near, chosen, stage[chosen])]
         kept_off = KEPT_OFF[stage[chosen]]
         vertices[chosen] = on_lattice(held_back(start, cover, eps, chosen, kept_off))
         if (flat := lid[chosen]).any():
             own = start.vertices[chosen[flat]]
             vertices[chosen[flat]] = on_lattice(off_corners(own, cover.resolution, kept_off[flat]))
-        moved = np.zeros(len(vertices), bool)
-        moved[chosen] = True
-        asked = moved[faces].any(axis=1)
     gradient, held = projected.gradient.copy(), stage >= 0
-    gradient[held] = gradients(cover.near(eps), vertices[held])[1]
+    gradient[held] = gradients(near, vertices[held])[1]
     surface = replace(projected.surface, vertices=vertices)
     return replace(projected, surface=surface, gradient=gradient)
 
 
-def held_back(
-    start: BrickSurface, cover: TriangleBricks, eps: float, chosen: np.ndarray, kept_off: np.ndarray
+def waits(
+    start: BrickSurface, cover: TriangleBricks, near: tuple, chosen: np.ndarray, stage: np.ndarray
 ) -> np.ndarray:
-    """Points (K,3) at distance eps on the grid edges of the chosen vertices, off the ends."""
-    brick = np.searchsorted(start.first_vertex, chosen, side="right") - 1
-    lists = (cover.offsets, cover.triangles, cover.records)
-    step = spacing(cover.resolution)
-    found: np.ndarray = kernels.root_on_edge(
-        chosen, brick, start.vertices, *lists, eps, step, kept_off
-    )
+    """Which of the chosen vertices (K,) have nothing on their edge to go to, and may wait.
+
+    Those round them move first; often that does.
+    """
+    early = np.flatnonzero(stage <= PATIENT)
+    kept_off = np.full(len(early), NEAREST)
+    found = np.zeros(len(chosen), bool)
+    places = held_back(start, cover, near[4], chosen[early], kept_off)
+    found[early] = ~on_offset(near, places)
     return found
 
 

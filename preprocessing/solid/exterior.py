@@ -12,7 +12,7 @@ import numpy as np
 
 from preprocessing.solid import brick_kernels
 from preprocessing.solid import exterior_kernels as kernels
-from preprocessing.solid.bricks import BrickField, brick_lookup
+from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup
 from preprocessing.solid.isosurface import open_neighbours
 from preprocessing.solid.offset_field import (
     BYTES_PER_BRICK,
@@ -23,11 +23,20 @@ from preprocessing.solid.offset_field import (
 
 # Cells that a crevice too thin for the grid may go on beyond the last corner outside it.
 DEEP = 3
+NOWHERE = np.empty((0, 3), np.int64)
 
 
-def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, TriangleBricks]:
+def exterior_field(
+    cover: TriangleBricks,
+    eps: float,
+    entrances: np.ndarray = NOWHERE,
+    wanted: np.ndarray = NOWHERE,
+) -> tuple[BrickField, TriangleBricks]:
     """eps - distance on the bricks that the outside reaches, and their part of the cover, which
     goes on with the bricks beside them.
+
+    entrances (K,3): grid corners outside that the flood may start from, too; wanted (M,3): bricks
+    that the cover is to go on with as well.
 
     Voids that nothing reaches count as solid, and so do corners beyond the bricks on their side.
     Raises MeshError(memory), with an estimate, as `offset_field` does.
@@ -39,12 +48,27 @@ def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, Trian
     outs, reach = np.zeros((2, count, 64), np.uint8)
     filled, open_space = np.zeros(count, bool), np.zeros(lookup.shape, bool)
     state = (cover.bricks, lookup, outs, reach, filled, open_space)
-    rows = kernels.flood(*state, np.empty(0, np.int64))
-    while len(rows):
+
+    def measure(rows: np.ndarray) -> None:
         filled[rows] = True
         require_room(BYTES_PER_BRICK * int(filled.sum()), cover.resolution)
         fill_values(values, rows, cover, eps)
         kernels.outside_bits(values, rows, outs)
+
+    rows = kernels.flood(*state, np.empty(0, np.int64))
+    while len(rows):
+        measure(rows)
+        rows = kernels.flood(*state, rows)
+    owner = lookup[tuple((entrances // BRICK).T)]
+    entrances, owner = entrances[owner >= 0], owner[owner >= 0]
+    if len(owner):
+        rows = np.unique(owner)
+        measure(rows[~filled[rows]])
+        i, j, k = (entrances % BRICK).T
+        np.bitwise_or.at(reach, (owner, 8 * i + j), np.uint8(1) << k.astype(np.uint8))
+        rows = kernels.flood(*state, rows.astype(np.int64))
+    while len(rows):
+        measure(rows)
         rows = kernels.flood(*state, rows)
     rows = np.flatnonzero(filled)
     kernels.move_down(values, rows)
@@ -57,7 +81,12 @@ def exterior_field(cover: TriangleBricks, eps: float) -> tuple[BrickField, Trian
         values[len(rows) : len(rows) + len(solid)] = 1
         rows = np.concatenate([rows, solid])
         field = share(cover, rows, values, near, eps - cover.margin)
-    kept = np.concatenate([rows, beside(cover.bricks, lookup, reach, rows)])
+    also = np.zeros(count, bool)
+    also[beside(cover.bricks, lookup, reach, rows)] = True
+    asked = lookup[tuple(wanted.T)]
+    also[asked[asked >= 0]] = True
+    also[rows] = False
+    kept = np.concatenate([rows, np.flatnonzero(also)])
     offsets, triangles = kernels.keep_lists(cover.offsets, cover.triangles, kept)
     return field, replace(cover, bricks=cover.bricks[kept], offsets=offsets, triangles=triangles)
 

@@ -112,6 +112,7 @@ def flood(bricks, lookup, outs, reach, filled, open_space, waiting):  # type: ig
     total = bricks.shape[0]
     wanted = np.zeros(total, np.bool_)
     queued = np.zeros(total, np.bool_)
+    fresh = np.zeros(total, np.bool_)  # what they reach, entrances perhaps, nobody knows yet
     queue = np.empty(total + 1, np.int64)
     head = tail = 0
     free = [(np.int64(0), np.int64(0), np.int64(0))]
@@ -119,7 +120,7 @@ def flood(bricks, lookup, outs, reach, filled, open_space, waiting):  # type: ig
     full = np.full(64, 255, np.uint8)
     for b in waiting:
         queue[tail] = b
-        queued[b] = True
+        queued[b] = fresh[b] = True
         tail += 1
     if waiting.shape[0] == 0:
         for x in range(n):
@@ -144,7 +145,8 @@ def flood(bricks, lookup, outs, reach, filled, open_space, waiting):  # type: ig
             x, y, z = np.int64(bricks[own, 0]), np.int64(bricks[own, 1]), np.int64(bricks[own, 2])
             before = np.empty(6, np.int64)
             for side in range(6):
-                before[side] = _any_on(reach[own], side)
+                before[side] = 0 if fresh[own] else _any_on(reach[own], side)
+            fresh[own] = False
         for turn in range(2):
             # First what comes in from all sides, then what goes out to them.
             if turn == 0 and own < 0:

@@ -15,6 +15,9 @@ from preprocessing.solid import isosurface_kernels as kernels
 from preprocessing.solid.bricks import BrickField, brick_lookup, spacing
 from preprocessing.solid.isosurface_tables import EDGE_AXIS, EDGE_OFFSET, triangle_table
 
+# Vertices start this share of a cell away from grid corners: no needles, and projection mends it.
+CLEARANCE = 0.1
+
 
 @dataclass(frozen=True)
 class BrickSurface:
@@ -22,12 +25,18 @@ class BrickSurface:
 
     vertices float64 (V,3); faces int32 (F,3); vertices of brick b are rows first_vertex[b] to
     first_vertex[b + 1], its faces rows first_face[b] to first_face[b + 1] (int64, B + 1 each).
+    steps float64 (V,), where the cells of some vertices are finer: the length of their grid edges.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     first_vertex: np.ndarray
     first_face: np.ndarray
+    steps: np.ndarray | None = None
+
+    def spacing(self, chosen: np.ndarray, coarse: float) -> np.ndarray:
+        """The lengths (K,) of the grid edges of some vertices, `coarse` but for finer cells."""
+        return np.full(len(chosen), coarse) if self.steps is None else self.steps[chosen]
 
 
 def extract_isosurface(field: BrickField, level: float = 0.0) -> Mesh:

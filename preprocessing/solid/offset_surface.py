@@ -12,10 +12,11 @@ from preprocessing.mesh import Mesh
 from preprocessing.settings import WatertightSettings
 from preprocessing.solid.audit import Contacts, SurfaceError, contacts, surface_error
 from preprocessing.solid.bricks import spacing
+from preprocessing.solid.crevices.outside import outside_surface
 from preprocessing.solid.embedding import embed
 from preprocessing.solid.exterior import exterior_field
 from preprocessing.solid.holes import fill, hole_filling, on_lid
-from preprocessing.solid.isosurface import extract_surface
+from preprocessing.solid.isosurface import CLEARANCE, extract_surface
 from preprocessing.solid.offset_field import TriangleBricks, offset_field, triangle_bricks
 from preprocessing.solid.projection import Marched, project
 from preprocessing.solid.remesh.near_kernels import gradients
@@ -24,8 +25,6 @@ from preprocessing.solid.remesh.remeshing import remesh
 from preprocessing.solid.sharp.creases import sharpen
 from preprocessing.solid.shells import outer_shells
 
-# Vertices start this share of a cell away from grid corners: no needles, and projection mends it.
-CLEARANCE = 0.1
 # Triangles this far from a brick, in units of eps + one cell, can matter to its corners.
 REACH = 1.0001
 
@@ -51,14 +50,21 @@ def offset_solid(mesh: Mesh, settings: WatertightSettings) -> tuple[Mesh, Surfac
 
 
 def marching_surface(mesh: Mesh, settings: WatertightSettings) -> Marched:
-    """The surface as marching cubes meshes it, at distance eps and without crossings."""
+    """The surface as marching cubes meshes it, at distance eps and without crossings.
+
+    Crevices thinner than a cell are followed on a finer lattice where the outer shells of a rounded
+    offset are remeshed; without that, chamfers in all creases are as far off.
+    """
     eps, step = settings.eps, spacing(settings.resolution)
     filling = hole_filling(mesh, settings.close_holes, eps) if settings.close_holes else None
     cover = cover_of(mesh, settings, REACH * (eps + step))
+    shells = filling is None and not settings.keep_cavities
+    if shells and settings.remesh and not cover.mitred:
+        return outside_surface(cover, eps)
     # A rounded offset is nowhere thinner than 2 eps, the air in its crevices is: that is what hangs
     # together where a cell face has two corners inside and two outside. A mitred edge is thin, too.
     join = "inside" if cover.mitred else "outside"
-    if filling is None and not settings.keep_cavities:
+    if shells:
         field, cover = exterior_field(cover, eps)
         start = extract_surface(field, clearance=CLEARANCE, join=join)
     else:

@@ -174,15 +174,17 @@ def project(vertices, first, offsets, triangles, records, eps, step):  # type: i
 
 
 @nb.njit(parallel=True, cache=True)
-def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, step, clearance):  # type: ignore[no-untyped-def]
+def root_on_edge(chosen, brick_of, vertices, offsets, triangles, records, eps, steps, clearance):  # type: ignore[no-untyped-def]
     """Points (K,3) at distance eps on the grid edges of the chosen unprojected vertices.
 
     One end of a crossed edge is nearer than eps and one farther, so there is a root; bisection
-    with secants finds it. Kept `clearance` (K,), a share of the edge, away from its ends.
+    with secants finds it. Kept `clearance` (K,), a share of the edge, away from its ends. steps
+    (K,): the lengths of the edges. Where no end is on the other side, the nearer one.
     """
     found = np.empty((chosen.shape[0], 3), np.float64)
-    limit = (eps + 2.0 * step) ** 2
     for c in nb.prange(chosen.shape[0]):
+        step = steps[c]
+        limit = (eps + 2.0 * step) ** 2
         v = chosen[c]
         listed = triangles[offsets[brick_of[c]] : offsets[brick_of[c] + 1]]
         count = listed.shape[0]

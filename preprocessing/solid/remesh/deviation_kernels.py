@@ -21,6 +21,8 @@ ENDS = 0.08
 HALVINGS = 8  # of a chord, until the change of its nearest sheet is where it is taken to be
 # The shortest edges may be off by so many times the tolerance.
 SHORT = 2.5
+# Edges longer than so many cells may step over something between ends whose normals agree.
+LONG = 0.6
 
 
 @nb.njit(cache=True)
@@ -184,16 +186,16 @@ def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-d
             + gradient[a, 1] * gradient[b, 1]
             + gradient[a, 2] * gradient[b, 2]
         )
-        if cosine > limits[1]:
-            continue
-        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
-        x, y, z = x + vertices[b, 0], y + vertices[b, 1], z + vertices[b, 2]
-        d = offset_at(near, 0.5 * x, 0.5 * y, 0.5 * z)[0]
         long = math.sqrt(
             (vertices[a, 0] - vertices[b, 0]) ** 2
             + (vertices[a, 1] - vertices[b, 1]) ** 2
             + (vertices[a, 2] - vertices[b, 2]) ** 2
         )
+        if cosine > limits[1] and long < LONG * step:
+            continue
+        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        x, y, z = x + vertices[b, 0], y + vertices[b, 1], z + vertices[b, 2]
+        d = offset_at(near, 0.5 * x, 0.5 * y, 0.5 * z)[0]
         if abs(d - eps) * max(long, step / SHORT) > limits[0] * eps * step:
             found[h] = (d - eps) / eps
     return found
