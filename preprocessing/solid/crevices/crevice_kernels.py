@@ -8,11 +8,14 @@ small cells from its low end, or -1 (edges as in isosurface_tables.py).
 `near` is as of near_kernels.py.
 """
 
+import math
+
 import numba as nb
 import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
-from preprocessing.solid.remesh.near_kernels import offset_at
+from preprocessing.solid.projection_kernels import nearest
+from preprocessing.solid.remesh.near_kernels import box_at, offset_at
 
 FINE = 4
 SIDE = FINE + 1
@@ -50,17 +53,26 @@ def narrow_faces(near, vertices, faces):  # type: ignore[no-untyped-def]
 
 @nb.njit(parallel=True, cache=True)
 def excesses(near, cells):  # type: ignore[no-untyped-def]
-    """Distance / eps - 1 on the lattice of some cells (K,3): float32 (K,SIDE,SIDE,SIDE)."""
+    """Distance / eps - 1 on the lattice of some cells (K,3): float32 (K,SIDE,SIDE,SIDE).
+
+    A cell asks the box that it lies in: its far corners would be in others, in bricks perhaps that
+    nobody has.
+    """
     found = np.empty((cells.shape[0], SIDE, SIDE, SIDE), np.float32)
-    eps, small = near[4], near[5] / FINE
+    lookup, offsets, triangles, records, eps, step = near
+    small, limit = step / FINE, eps + 2.0 * step
     for r in nb.prange(cells.shape[0]):
+        middle = -HALF_WIDTH + step * (cells[r].astype(np.float64) + 0.5)
+        box = box_at(lookup, step, middle[0], middle[1], middle[2])
+        listed = triangles[offsets[box] : offsets[box + 1]]
         for i in range(SIDE):
             x = -HALF_WIDTH + small * (cells[r, 0] * FINE + i)
             for j in range(SIDE):
                 y = -HALF_WIDTH + small * (cells[r, 1] * FINE + j)
                 for k in range(SIDE):
                     z = -HALF_WIDTH + small * (cells[r, 2] * FINE + k)
-                    found[r, i, j, k] = offset_at(near, x, y, z)[0] / eps - 1.0
+                    best = nearest(records, listed, len(listed), x, y, z, limit * limit)[0]
+                    found[r, i, j, k] = math.sqrt(best) / eps - 1.0
     return found
 
 
@@ -309,7 +321,11 @@ def settle(rows, solid, excess, turns, reached):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def flood(air, reached, rows):  # type: ignore[no-untyped-def]
-    """Go on from the lattice points reached, in place, to all air that hangs together with them."""
+    """Go on from the lattice points reached, in place, to all air that hangs together with them.
+
+    Along small edges, and across small faces: where only two opposite corners of one are air, the
+    surface joins these.
+    """
     room = np.empty(reached.size, np.int64)
     count = 0
     flat = reached.reshape(-1)
@@ -321,12 +337,10 @@ def flood(air, reached, rows):  # type: ignore[no-untyped-def]
         count -= 1
         p = room[count]
         k, j, i, r = p % SIDE, p // SIDE % SIDE, p // SIDE**2 % SIDE, p // SIDE**3
-        for way in range(6):
-            step = 2 * (way % 2) - 1
-            x = i + (step if way // 2 == 0 else 0)
-            y = j + (step if way // 2 == 1 else 0)
-            z = k + (step if way // 2 == 2 else 0)
-            if min(x, y, z) < 0 or max(x, y, z) > FINE:
+        for way in range(27):
+            dx, dy, dz = way // 9 - 1, way // 3 % 3 - 1, way % 3 - 1
+            x, y, z = i + dx, j + dy, k + dz
+            if abs(dx) + abs(dy) + abs(dz) == 3 or min(x, y, z) < 0 or max(x, y, z) > FINE:
                 continue
             if air[r, x, y, z] and not reached[r, x, y, z]:
                 reached[r, x, y, z] = True

@@ -43,7 +43,7 @@ class Crevices:
 def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.ndarray) -> Crevices:
     """Follow the crevices from some cells (K,3) as far as the coarse grid does not see them.
 
-    near: of the cover, whose first bricks are those of the field.
+    near: of the cover, whose first bricks are those of the field; some cells lie in its bricks.
     """
     own = brick_lookup(cover.resolution, field.bricks)
     known = brick_lookup(cover.resolution, cover.bricks)
@@ -52,7 +52,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     excess = np.empty((0, *(kernels.SIDE,) * 3), np.float32)
     missing = []
     new = np.unique(seeds, axis=0)
-    new = new[known[tuple((new // BRICK).T)] >= 0]
+    new = new[is_known(known, new)]
     while len(new):
         cells = np.concatenate([cells, new])
         order = np.lexsort(cells.T[::-1])
@@ -66,7 +66,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
         row, side = np.nonzero(goes_on)
         beyond = np.concatenate([cells[row] + SIDES[side], between_diagonals(cells, rows, turns)])
         beyond = np.unique(beyond, axis=0)
-        there = known[tuple((beyond // BRICK).T)] >= 0
+        there = is_known(known, beyond)
         missing.append(beyond[~there] // BRICK)
         new = beyond[there]
     unseen = solid & at_corners(reached) & (at_corners(excess) > CLEARLY)
@@ -74,6 +74,15 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     entrances = np.unique(cells[row] + CORNERS[corner], axis=0)
     bricks = np.unique(np.concatenate(missing), axis=0)
     return Crevices(cells, rows, solid, excess, turns, reached, entrances, bricks)
+
+
+def is_known(known: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Which cells (K,3) lie in bricks of a lookup (n,n,n); those beyond the grid do not."""
+    bricks = cells // BRICK
+    inside = ((bricks >= 0) & (bricks < len(known))).all(axis=1)
+    bricks[~inside] = 0
+    found: np.ndarray = inside & (known[tuple(bricks.T)] >= 0)
+    return found
 
 
 def flooded(rows: np.ndarray, solid: np.ndarray, excess: np.ndarray) -> np.ndarray:
