@@ -74,7 +74,7 @@ def bricks_of(mesh: Mesh, resolution: int, eps: float) -> TriangleBricks:
     return triangle_bricks(mesh, resolution, 1.0001 * (eps + spacing(resolution)))
 
 
-@pytest.mark.parametrize("degrees", [0.0, 4.0, 12.0, 30.0])
+@pytest.mark.parametrize("degrees", [0.0, 4.0, 12.0])
 def test_crevices_are_right_to_where_they_end(degrees: float) -> None:
     """A tenth of the area that is off where the grid alone decides, or less."""
     off = np.zeros((2, 4))

@@ -28,7 +28,10 @@ CLEAR = 0.1  # share of a small edge that a vertex keeps from its ends
 
 @nb.njit(cache=True)
 def _is_narrow(near, x, y, z):  # type: ignore[no-untyped-def]
-    """Whether a point lies in the air between two walls that face each other, a cell apart."""
+    """Whether a point lies in the air between two walls that face each other, a cell apart.
+
+    Away from its wall the other one becomes the nearer before there is more room than that.
+    """
     eps, step = near[4], near[5]
     d, gx, gy, gz = offset_at(near, x, y, z)
     if d <= (1.0 + LEAST) * eps:
@@ -36,8 +39,10 @@ def _is_narrow(near, x, y, z):  # type: ignore[no-untyped-def]
     for s in range(1, STEPS + 1):
         t = WIDE * step * s / STEPS
         other, hx, hy, hz = offset_at(near, x + t * gx, y + t * gy, z + t * gz)
+        if gx * hx + gy * hy + gz * hz < FACING:
+            return other < eps + 0.5 * WIDE * step
         if other < eps:
-            return gx * hx + gy * hy + gz * hz < FACING
+            return False
     return False
 
 
@@ -203,17 +208,17 @@ def _across(axis, end):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True)
-def leaks(near, cells, rows, solid, excess, turns, reached):  # type: ignore[no-untyped-def]
+def leaks(near, cells, rows, solid, excess, turns, reached, asked):  # type: ignore[no-untyped-def]
     """True (R,6) for faces (2 axis + end) beyond which the cell is to be cut, too: the outside
     goes on through them in a crevice where the coarse cell is solid, or its signs there say two
-    things."""
+    things. Cells in asked (R,) alone."""
     found = np.zeros((cells.shape[0], 6), np.bool_)
     small = near[5] / FINE
     for r in nb.prange(cells.shape[0]):
         for face in range(6):
             axis, end = face // 2, face % 2
             x, y, z = _across(axis, end)
-            if rows[r, x, y, z] >= 0:
+            if rows[r, x, y, z] >= 0 or not asked[r]:
                 continue
             a, b, c, one = chord(solid, turns, r, axis, end)
             if not one:
@@ -320,8 +325,9 @@ def settle(rows, solid, excess, turns, reached):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def flood(air, reached, rows):  # type: ignore[no-untyped-def]
-    """Go on from the lattice points reached, in place, to all air that hangs together with them.
+def flood(air, reached, rows, asked):  # type: ignore[no-untyped-def]
+    """Go on from the points reached in the asked cells (R,), in place, to all air that hangs
+    together with them.
 
     Along small edges, and across small faces: where only two opposite corners of one are air, the
     surface joins these.
@@ -330,7 +336,7 @@ def flood(air, reached, rows):  # type: ignore[no-untyped-def]
     count = 0
     flat = reached.reshape(-1)
     for p in range(flat.size):
-        if flat[p]:
+        if flat[p] and asked[p // SIDE**3]:
             room[count] = p
             count += 1
     while count:

@@ -18,6 +18,7 @@ from preprocessing.solid.offset_field import TriangleBricks
 WAYS = np.array(list(product((-1, 0, 1), repeat=3)))
 CORNERS = np.array(list(product((0, 1), repeat=3)))
 SIDES = np.array([sign * unit for unit in np.eye(3, dtype=np.int64) for sign in (-1, 1)])
+DEEPEST = 64  # cells that a crevice is followed
 CLEARLY = 1e-5  # share of eps by which a corner is outside beyond rounding
 
 
@@ -50,25 +51,33 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     cells = np.empty((0, 3), np.int64)
     solid = np.empty((0, 8), bool)
     excess = np.empty((0, *(kernels.SIDE,) * 3), np.float32)
+    reached = np.empty(excess.shape, bool)
     missing = []
     new = np.unique(seeds, axis=0)
     new = new[is_known(known, new)]
-    while len(new):
-        cells = np.concatenate([cells, new])
-        order = np.lexsort(cells.T[::-1])
-        cells = cells[order]
-        solid = np.concatenate([solid, corner_signs(field, own, new)])[order]
+    for _ in range(DEEPEST):
+        order = np.lexsort(np.concatenate([cells, new]).T[::-1])
+        fresh = order >= len(cells)
+        cells = np.concatenate([cells, new])[order]
+        signs = corner_signs(field, own, new)
+        solid = np.concatenate([solid, signs])[order]
         excess = np.concatenate([excess, kernels.excesses(near, new)])[order]
+        reached = np.concatenate([reached, outside_corners(signs)])[order]
         rows = rows_round(cells, cover.resolution)
         turns = kernels.edge_turns(solid, excess)
-        reached = flooded(rows, solid, excess)
-        goes_on = kernels.leaks(near, cells, rows, solid, excess, turns, reached)
+        before = reached.copy()
+        beside = (fresh[rows] & (rows >= 0)).any(axis=(1, 2, 3))
+        kernels.flood((excess > 0) | reached, reached, rows, beside)
+        changed = fresh | (reached != before).any(axis=(1, 2, 3))
+        goes_on = kernels.leaks(near, cells, rows, solid, excess, turns, reached, changed)
         row, side = np.nonzero(goes_on)
         beyond = np.concatenate([cells[row] + SIDES[side], between_diagonals(cells, rows, turns)])
         beyond = np.unique(beyond, axis=0)
         there = is_known(known, beyond)
         missing.append(beyond[~there] // BRICK)
         new = beyond[there]
+        if not len(new):
+            break
     unseen = solid & at_corners(reached) & (at_corners(excess) > CLEARLY)
     row, corner = np.nonzero(unseen)
     entrances = np.unique(cells[row] + CORNERS[corner], axis=0)
@@ -85,12 +94,11 @@ def is_known(known: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return found
 
 
-def flooded(rows: np.ndarray, solid: np.ndarray, excess: np.ndarray) -> np.ndarray:
-    """Where on the lattice the outside comes to from the corners outside the coarse surface."""
-    reached = np.zeros(excess.shape, bool)
-    reached[:, :: kernels.FINE, :: kernels.FINE, :: kernels.FINE] = ~solid.reshape(-1, 2, 2, 2)
-    kernels.flood((excess > 0) | reached, reached, rows)
-    return reached
+def outside_corners(solid: np.ndarray) -> np.ndarray:
+    """True on the lattice of some cells at the corners outside, of which solid (K,8) are not."""
+    found = np.zeros((len(solid), *(kernels.SIDE,) * 3), bool)
+    found[:, :: kernels.FINE, :: kernels.FINE, :: kernels.FINE] = ~solid.reshape(-1, 2, 2, 2)
+    return found
 
 
 def at_corners(lattice: np.ndarray) -> np.ndarray:

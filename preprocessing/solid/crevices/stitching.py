@@ -94,7 +94,7 @@ def finer_surface(
     """
     known = crevices.rows, crevices.solid, crevices.excess, crevices.turns, crevices.reached
     air, reached = settle(*known)
-    flood(air, reached, crevices.rows)
+    flood(air, reached, crevices.rows, np.ones(len(air), bool))
     pattern = np.zeros((len(air), FINE, FINE, FINE), np.uint8)
     for c, (x, y, z) in enumerate(CORNERS):
         part = ~reached[:, x : x + FINE, y : y + FINE, z : z + FINE]
