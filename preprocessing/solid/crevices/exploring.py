@@ -13,12 +13,13 @@ import numpy as np
 from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis
 from preprocessing.solid.crevices import crevice_kernels as kernels
 from preprocessing.solid.isosurface_tables import EDGE_CORNERS
-from preprocessing.solid.offset_field import TriangleBricks
+from preprocessing.solid.offset_field import TriangleBricks, require_room
 
 WAYS = np.array(list(product((-1, 0, 1), repeat=3)))
 CORNERS = np.array(list(product((0, 1), repeat=3)))
 SIDES = np.array([sign * unit for unit in np.eye(3, dtype=np.int64) for sign in (-1, 1)])
-DEEPEST = 64  # cells that a crevice is followed
+DEEPEST = 32  # cells that a crevice is followed
+BYTES_PER_CELL = 37_000  # measured peak of a whole run over that without the cells
 CLEARLY = 1e-5  # share of eps by which a corner is outside beyond rounding
 
 
@@ -45,6 +46,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     """Follow the crevices from some cells (K,3) as far as the coarse grid does not see them.
 
     near: of the cover, whose first bricks are those of the field; some cells lie in its bricks.
+    Raises MeshError(memory) when so many would not fit.
     """
     own = brick_lookup(cover.resolution, field.bricks)
     known = brick_lookup(cover.resolution, cover.bricks)
@@ -56,6 +58,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     new = np.unique(seeds, axis=0)
     new = new[is_known(known, new)]
     for _ in range(DEEPEST):
+        require_room(BYTES_PER_CELL * (len(cells) + len(new)), cover.resolution)
         order = np.lexsort(np.concatenate([cells, new]).T[::-1])
         fresh = order >= len(cells)
         cells = np.concatenate([cells, new])[order]
