@@ -4,7 +4,8 @@ Two sheets that come closer than a cell may cross once their vertices have moved
 vertex stays on its own grid edge the triangles of a cell stay in the cell, and cells share only the
 segments on their common face. So the vertices of faces that cross go back to their grid edges, and
 if that does not do, away from the edges' ends in steps: at the middles nothing crosses, whatever
-the pattern of a cell (tests prove all 256).
+the pattern of a cell (tests prove all 256). Beside finer cells a coarse one has fans of triangles,
+of which that is not certain; crevices/outside.py looks whether it holds.
 """
 
 from dataclasses import replace

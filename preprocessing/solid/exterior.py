@@ -83,7 +83,7 @@ def exterior_field(
         field = share(cover, rows, values, near, eps - cover.margin)
     also = np.zeros(count, bool)
     also[beside(cover.bricks, lookup, reach, rows)] = True
-    asked = lookup[tuple(wanted.T)]
+    asked = lookup[tuple(wanted[((wanted >= 0) & (wanted < len(lookup))).all(axis=1)].T)]
     also[asked[asked >= 0]] = True
     also[rows] = False
     kept = np.concatenate([rows, np.flatnonzero(also)])

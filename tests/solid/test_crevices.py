@@ -1,5 +1,6 @@
 """Crevices thinner than a cell: followed to where they end, and sewn to the coarse surface."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from preprocessing.solid.audit import contacts, spread_points, topology
 from preprocessing.solid.bricks import brick_lookup, spacing
 from preprocessing.solid.crevices.crevice_kernels import FINE
 from preprocessing.solid.crevices.exploring import WAYS, Crevices, explore
-from preprocessing.solid.crevices.outside import cells_at, outside_surface
+from preprocessing.solid.crevices.outside import cells_at, outside_surface, sewn_on_offset
 from preprocessing.solid.crevices.stitching import finer_surface, stitched
 from preprocessing.solid.exterior import exterior_field
 from preprocessing.solid.isosurface import CLEARANCE, BrickSurface, extract_surface
@@ -159,7 +160,7 @@ def test_whatever_cells_are_cut_the_surface_closes(seed: int) -> None:
     settings = WatertightSettings(eps=EPS, remesh=False)
     own = marching_surface(mesh, settings).surface.vertices
     some = own[draw.random(len(own)) < draw.choice([0.01, 0.1, 0.5])]
-    crevices, (start, cover, _) = cut(mesh, 64, EPS, cells_at(some, STEP))
+    crevices, (start, cover, field) = cut(mesh, 64, EPS, cells_at(some, STEP))
     surface = stitched(start, cover, crevices)
     shape = topology(Mesh(surface.vertices, surface.faces))
     assert shape.watertight
@@ -168,6 +169,12 @@ def test_whatever_cells_are_cut_the_surface_closes(seed: int) -> None:
         topology(Mesh(start.vertices, start.faces)).volume, rel=0.1
     )
     ranges_fit(surface, cover)
+    near = cover.near(EPS)
+    done = sewn_on_offset(start, cover, near, crevices, partial(explore, field, cover, near))
+    assert done is not None
+    assert contacts(done.mesh, closed=True).self_intersections == 0
+    off = np.abs(gradients(near, done.surface.vertices)[0] / EPS - 1)
+    assert (off > 0.05).sum() <= 2
 
 
 def soup(seed: int) -> Mesh:

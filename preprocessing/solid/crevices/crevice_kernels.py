@@ -1,4 +1,4 @@
-"""Kernels of the cells that are cut finer; crevices.py explains the steps.
+"""Kernels of the cells that are cut finer; outside.py explains the steps.
 
 A cell has FINE^3 small ones and SIDE^3 = (FINE + 1)^3 lattice points. Arrays of R cells: `rows`
 int32 (R,3,3,3), the rows of the cells round each, -1 where one is not cut; `solid` bool (R,8), the
@@ -23,21 +23,25 @@ SIDE = FINE + 1
 # is looked at, and the cosine of the angle between its walls' normals that makes them face.
 LEAST, WIDE, FACING = 0.08, 1.25, -0.35
 STEPS = 12  # along which the wall across is looked for
+HAIR = 1e-6
 CLEAR = 0.1  # share of a small edge that a vertex keeps from its ends
 
 
 @nb.njit(cache=True)
-def _is_narrow(near, x, y, z):  # type: ignore[no-untyped-def]
+def _is_narrow(near, x, y, z, unknown):  # type: ignore[no-untyped-def]
     """Whether a point lies in the air between two walls that face each other, a cell apart.
 
     Away from its wall the other one becomes the nearer before there is more room than that.
+    unknown: the answer where the way leads to a brick that nobody has.
     """
-    eps, step = near[4], near[5]
+    lookup, eps, step = near[0], near[4], near[5]
     d, gx, gy, gz = offset_at(near, x, y, z)
     if d <= (1.0 + LEAST) * eps:
         return False
     for s in range(1, STEPS + 1):
         t = WIDE * step * s / STEPS
+        if unknown and box_at(lookup, step, x + t * gx, y + t * gy, z + t * gz) < 0:
+            return True
         other, hx, hy, hz = offset_at(near, x + t * gx, y + t * gy, z + t * gz)
         if gx * hx + gy * hy + gz * hz < FACING:
             return other < eps + 0.5 * WIDE * step
@@ -52,7 +56,7 @@ def narrow_faces(near, vertices, faces):  # type: ignore[no-untyped-def]
     found = np.zeros(faces.shape[0], np.bool_)
     for f in nb.prange(faces.shape[0]):
         m = (vertices[faces[f, 0]] + vertices[faces[f, 1]] + vertices[faces[f, 2]]) / 3.0
-        found[f] = _is_narrow(near, m[0], m[1], m[2])
+        found[f] = _is_narrow(near, m[0], m[1], m[2], False)
     return found
 
 
@@ -209,10 +213,12 @@ def _across(axis, end):  # type: ignore[no-untyped-def]
 
 @nb.njit(parallel=True, cache=True)
 def leaks(near, cells, rows, solid, excess, turns, reached, asked):  # type: ignore[no-untyped-def]
-    """True (R,6) for faces (2 axis + end) beyond which the cell is to be cut, too: the outside
-    goes on through them in a crevice where the coarse cell is solid, or its signs there say two
-    things. Cells in asked (R,) alone."""
-    found = np.zeros((cells.shape[0], 6), np.bool_)
+    """Faces (R,6), 2 axis + end, beyond which the cell is to be cut, too, of cells in asked (R,).
+
+    1 where the outside goes on through them in a crevice and the coarse cell is solid; 2 where the
+    coarse signs on the face may mean two things: that cell has to be.
+    """
+    found = np.zeros((cells.shape[0], 6), np.uint8)
     small = near[5] / FINE
     for r in nb.prange(cells.shape[0]):
         for face in range(6):
@@ -222,7 +228,7 @@ def leaks(near, cells, rows, solid, excess, turns, reached, asked):  # type: ign
                 continue
             a, b, c, one = chord(solid, turns, r, axis, end)
             if not one:
-                found[r, face] = True
+                found[r, face] = 2
                 continue
             best = np.float32(LEAST)
             bi, bj, bk = -1, -1, -1
@@ -233,11 +239,13 @@ def leaks(near, cells, rows, solid, excess, turns, reached, asked):  # type: ign
                     if better and a * u + b * v + c > 0.0:
                         best, bi, bj, bk = excess[r, i, j, k], i, j, k
             if bi >= 0:
+                # A hair inside, as the brick beyond may be one that nobody has.
                 found[r, face] = _is_narrow(
                     near,
-                    -HALF_WIDTH + small * (cells[r, 0] * FINE + bi),
-                    -HALF_WIDTH + small * (cells[r, 1] * FINE + bj),
-                    -HALF_WIDTH + small * (cells[r, 2] * FINE + bk),
+                    -HALF_WIDTH + small * (cells[r, 0] * FINE + min(max(bi, HAIR), FINE - HAIR)),
+                    -HALF_WIDTH + small * (cells[r, 1] * FINE + min(max(bj, HAIR), FINE - HAIR)),
+                    -HALF_WIDTH + small * (cells[r, 2] * FINE + min(max(bk, HAIR), FINE - HAIR)),
+                    True,
                 )
     return found
 
@@ -254,6 +262,17 @@ def _is_given(rows, r, e):  # type: ignore[no-untyped-def]
             if rows[r, x, y, z] < 0:
                 return True
     return False
+
+
+@nb.njit(cache=True)
+def _is_free(rows, r, dx, dy, dz):  # type: ignore[no-untyped-def]
+    """Whether all cells round a corner of the cell are cut."""
+    for x in range(dx, dx + 2):
+        for y in range(dy, dy + 2):
+            for z in range(dz, dz + 2):
+                if rows[r, x, y, z] < 0:
+                    return False
+    return True
 
 
 @nb.njit(cache=True)
@@ -287,8 +306,8 @@ def _join(square):  # type: ignore[no-untyped-def]
 def settle(rows, solid, excess, turns, reached):  # type: ignore[no-untyped-def]
     """Which lattice points are air, and which of those are so because the coarse grid says so.
 
-    Corners have the coarse signs, and so have the edges that a coarse cell shares; on a face that
-    one shares the air hangs together with the face's rim, and so does the rest.
+    Corners and edges that a coarse cell shares have its signs; on a face that one shares the air
+    hangs together with the face's rim, and so does the rest.
     """
     air = excess > 0.0
     given = np.zeros(air.shape, np.bool_)
@@ -303,6 +322,10 @@ def settle(rows, solid, excess, turns, reached):  # type: ignore[no-untyped-def]
                 i = s if axis == 0 else dx * FINE
                 j = s if axis == 1 else dy * FINE
                 k = s if axis == 2 else dz * FINE
+                if s % FINE == 0 and _is_free(rows, r, i // FINE, j // FINE, k // FINE):
+                    given[r, i, j, k] = not solid[r, 4 * (i // FINE) + 2 * (j // FINE) + k // FINE]
+                    air[r, i, j, k] = given[r, i, j, k] or excess[r, i, j, k] > 0.0
+                    continue
                 turned = turns[r, e] >= 0.0 and s > turns[r, e]
                 air[r, i, j, k] = given[r, i, j, k] = low == turned
         square = np.empty((SIDE, SIDE), np.bool_)

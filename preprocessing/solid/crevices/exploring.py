@@ -6,7 +6,7 @@ is cut finer, too.
 """
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     missing = []
     new = np.unique(seeds, axis=0)
     new = new[is_known(known, new)]
-    for _ in range(DEEPEST):
+    for turn in count():
         require_room(BYTES_PER_CELL * (len(cells) + len(new)), cover.resolution)
         order = np.lexsort(np.concatenate([cells, new]).T[::-1])
         fresh = order >= len(cells)
@@ -73,7 +73,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
         kernels.flood((excess > 0) | reached, reached, rows, beside)
         changed = fresh | (reached != before).any(axis=(1, 2, 3))
         goes_on = kernels.leaks(near, cells, rows, solid, excess, turns, reached, changed)
-        row, side = np.nonzero(goes_on)
+        row, side = np.nonzero(goes_on > (turn >= DEEPEST))
         beyond = np.concatenate([cells[row] + SIDES[side], between_diagonals(cells, rows, turns)])
         beyond = np.unique(beyond, axis=0)
         there = is_known(known, beyond)

@@ -5,7 +5,7 @@ across that are off by up to half a cell. From there a flood goes on over a fine
 (exploring.py), and its cells are meshed on that lattice (stitching.py). Where it leads into a void
 that the coarse flood has not come into, or past the bricks that it came near to, the coarse field
 is made anew with these. Where a vertex finds no place on the offset at which faces do not meet, the
-cells round it are cut finer as well.
+cells round it are cut finer as well; if they cross all the same, the coarse surface is taken.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from preprocessing.solid.bricks import spacing
 from preprocessing.solid.crevices.crevice_kernels import narrow_faces
 from preprocessing.solid.crevices.exploring import WAYS, Crevices, explore
 from preprocessing.solid.crevices.stitching import stitched
+from preprocessing.solid.crossings import crossing_faces
 from preprocessing.solid.embedding import embed
 from preprocessing.solid.exterior import NOWHERE, exterior_field
 from preprocessing.solid.isosurface import CLEARANCE, BrickSurface, extract_surface
@@ -44,15 +45,17 @@ def outside_surface(whole: TriangleBricks, eps: float) -> Marched:
         if not len(seeds):
             return embed(start, projected, eps)
         crevices = explore(field, cover, near, seeds)
-        if not len(crevices.entrances) and not len(crevices.missing):
+        known = len(entrances), len(wanted)
+        entrances = np.unique(np.concatenate([entrances, crevices.entrances]), axis=0)
+        beyond = (crevices.missing[:, None] + WAYS).reshape(-1, 3)
+        wanted = np.unique(np.concatenate([wanted, beyond]), axis=0)
+        if (len(entrances), len(wanted)) == known:
             break
-        entrances = np.concatenate([entrances, crevices.entrances])
-        wanted = np.concatenate([wanted, crevices.missing])
 
-    def again(more: np.ndarray) -> Crevices:
-        return explore(field, cover, near, np.concatenate([crevices.cells, more]))
+    def again(cells: np.ndarray) -> Crevices:
+        return explore(field, cover, near, cells)
 
-    return sewn_on_offset(start, cover, near, crevices, again)
+    return sewn_on_offset(start, cover, near, crevices, again) or embed(start, projected, eps)
 
 
 def sewn_on_offset(
@@ -61,18 +64,28 @@ def sewn_on_offset(
     near: tuple,
     crevices: Crevices,
     again: Callable[[np.ndarray], Crevices],
-) -> Marched:
-    """The surface sewn together and on the offset; `again` explores from more cells, too."""
+) -> Marched | None:
+    """The surface sewn together and on the offset; `again` explores from other cells.
+
+    None where faces cross that cutting more cells does not keep apart: a coarse cell with two fans
+    has no places where they surely do not, as other cells have (embedding.py).
+    """
     eps, step = near[4], near[5]
+    best, least = None, np.inf
     for turn in range(WIDER + 1):
         finer = stitched(start, cover, crevices)
         done = embed(finer, project(finer, cover, eps, no_lid(finer)), eps)
         off = np.abs(gradients(near, done.surface.vertices)[0] - eps) > OFF * eps
+        crossing = crossing_faces(done.mesh, closed=True)
+        many = off.sum()
+        if not crossing.any() and many < least:
+            best, least = done, many
+        off[finer.faces[crossing]] = True
         if turn == WIDER or not off.any():
             break
         round_them = cells_at(finer.vertices[off], step)[:, None] + WAYS
-        crevices = again(round_them.reshape(-1, 3))
-    return done
+        crevices = again(np.concatenate([crevices.cells, round_them.reshape(-1, 3)]))
+    return best
 
 
 def no_lid(surface: BrickSurface) -> np.ndarray:

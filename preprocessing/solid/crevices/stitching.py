@@ -13,7 +13,7 @@ import numpy as np
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.half_edge_kernels import match_half_edges
 from preprocessing.solid.bricks import BRICK, brick_lookup, spacing
-from preprocessing.solid.crevices.crevice_kernels import CLEAR, FINE, flood, settle
+from preprocessing.solid.crevices.crevice_kernels import CLEAR, FINE, SIDE, flood, settle
 from preprocessing.solid.crevices.exploring import CORNERS, Crevices
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.isosurface_tables import EDGE_AXIS, EDGE_OFFSET, triangle_table
@@ -70,6 +70,8 @@ def on_coarse_edges(
     corner (V,3), axis (V,): of the small edges. An edge that a coarse cell shares has one finer
     vertex, as it has the coarse signs.
     """
+    if not len(used):
+        return np.full(len(corner), -1)
     cells = (vertices[used] + HALF_WIDTH) / step
     low = np.round(cells).astype(np.int64)
     along = np.abs(cells - low).argmax(axis=1)
@@ -134,7 +136,7 @@ def sew(kept: np.ndarray, finer: np.ndarray, count: int) -> tuple[np.ndarray, np
     halves = open_halves(kept, count, face=True)
     for p, q, face in halves.tolist():
         chain = [q]
-        while chain[-1] != p and len(chain) <= FINE * FINE:
+        while chain[-1] != p and len(chain) <= SIDE * SIDE:
             chain.append(following.get(chain[-1], p))
         sewn += len(chain) - 1
         mine = parts.setdefault(face, [tuple(kept[face].tolist())])
