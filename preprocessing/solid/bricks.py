@@ -71,6 +71,31 @@ def grid_points(resolution: int, bricks: np.ndarray) -> np.ndarray:
     )
 
 
+def cells_at(points: np.ndarray, step: float) -> np.ndarray:
+    """The cells int64 (K,3) that points (K,3) lie in."""
+    return np.floor((points + HALF_WIDTH) / step).astype(np.int64)
+
+
+def grid_edges(points: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The grid edges that points (K,3) lie on, off their ends: low corner int64 (K,3), axis (K,)
+    and share of the edge (K,)."""
+    cells = (points + HALF_WIDTH) / step
+    nearest = np.round(cells)
+    axis = np.abs(cells - nearest).argmax(axis=1)
+    rows = np.arange(len(points))
+    along = cells[rows, axis]
+    nearest[rows, axis] = np.floor(along)
+    return nearest.astype(np.int64), axis, along - nearest[rows, axis]
+
+
+def rows_at(lookup: np.ndarray, bricks: np.ndarray) -> np.ndarray:
+    """Rows int32 (K,) of bricks (K,3), -1 for those that are absent or beyond the grid."""
+    inside = np.all((bricks >= 0) & (bricks < len(lookup)), axis=1)
+    found = np.full(len(bricks), -1, np.int32)
+    found[inside] = lookup[tuple(bricks[inside].T)]
+    return found
+
+
 def brick_lookup(resolution: int, bricks: np.ndarray) -> np.ndarray:
     """Row of each brick in a dense array int32 (n,n,n), -1 where the brick is absent."""
     n = bricks_per_axis(resolution)

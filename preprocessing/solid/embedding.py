@@ -14,7 +14,7 @@ import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.mesh import Mesh
-from preprocessing.solid.bricks import spacing
+from preprocessing.solid.bricks import grid_edges, spacing
 from preprocessing.solid.crossings import crossing_faces, on_lattice
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.offset_field import TriangleBricks
@@ -78,12 +78,9 @@ def waits(
 def off_corners(points: np.ndarray, resolution: int, kept_off: np.ndarray) -> np.ndarray:
     """Points (K,3) on grid edges moved along them, kept_off (K,) of an edge off its ends."""
     step = spacing(resolution)
-    cells = (points + HALF_WIDTH) / step
-    axis = np.abs(cells - np.round(cells)).argmax(axis=1)
+    low, axis, share = grid_edges(points, step)
     rows = np.arange(len(points))
-    along = cells[rows, axis]
-    low = np.floor(along)
     moved = points.copy()
-    share = np.clip(along - low, kept_off, 1 - kept_off)
-    moved[rows, axis] = (low + share) * step - HALF_WIDTH
+    share = np.clip(share, kept_off, 1 - kept_off)
+    moved[rows, axis] = (low[rows, axis] + share) * step - HALF_WIDTH
     return moved

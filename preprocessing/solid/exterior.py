@@ -12,7 +12,7 @@ import numpy as np
 
 from preprocessing.solid import brick_kernels
 from preprocessing.solid import exterior_kernels as kernels
-from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup
+from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, rows_at
 from preprocessing.solid.isosurface import open_neighbours
 from preprocessing.solid.offset_field import (
     BYTES_PER_BRICK,
@@ -55,21 +55,20 @@ def exterior_field(
         fill_values(values, rows, cover, eps)
         kernels.outside_bits(values, rows, outs)
 
-    rows = kernels.flood(*state, np.empty(0, np.int64))
-    while len(rows):
-        measure(rows)
-        rows = kernels.flood(*state, rows)
-    owner = lookup[tuple((entrances // BRICK).T)]
+    def spread(waiting: np.ndarray) -> None:
+        while len(rows := kernels.flood(*state, waiting)):
+            measure(rows)
+            waiting = rows
+
+    spread(np.empty(0, np.int64))
+    owner = rows_at(lookup, entrances // BRICK)
     entrances, owner = entrances[owner >= 0], owner[owner >= 0]
     if len(owner):
-        rows = np.unique(owner)
+        rows = np.unique(owner).astype(np.int64)
         measure(rows[~filled[rows]])
         i, j, k = (entrances % BRICK).T
         np.bitwise_or.at(reach, (owner, 8 * i + j), np.uint8(1) << k.astype(np.uint8))
-        rows = kernels.flood(*state, rows.astype(np.int64))
-    while len(rows):
-        measure(rows)
-        rows = kernels.flood(*state, rows)
+        spread(rows)
     rows = np.flatnonzero(filled)
     kernels.move_down(values, rows)
     kernels.fill_enclosed(values[: len(rows)], outs[rows], reach[rows])
@@ -83,7 +82,7 @@ def exterior_field(
         field = share(cover, rows, values, near, eps - cover.margin)
     also = np.zeros(count, bool)
     also[beside(cover.bricks, lookup, reach, rows)] = True
-    asked = lookup[tuple(wanted[((wanted >= 0) & (wanted < len(lookup))).all(axis=1)].T)]
+    asked = rows_at(lookup, wanted)
     also[asked[asked >= 0]] = True
     also[rows] = False
     kept = np.concatenate([rows, np.flatnonzero(also)])
@@ -106,9 +105,7 @@ def beside(
             if step:
                 end = near[:, axis, 1] >= 8 - DEEP if step > 0 else near[:, axis, 0] < DEEP
                 comes &= end
-        there = bricks[rows[comes]] + way
-        there = there[((there >= 0) & (there < len(lookup))).all(axis=1)]
-        other = lookup[tuple(there.T)]
+        other = rows_at(lookup, bricks[rows[comes]] + way)
         found[other[other >= 0]] = True
     found[rows] = False
     return np.flatnonzero(found)

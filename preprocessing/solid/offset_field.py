@@ -4,6 +4,7 @@ The distance is Euclidean, or mitred where features are given (distance/mitre.py
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,11 +46,14 @@ class TriangleBricks:
 
     def near(self, eps: float) -> tuple:
         """What the kernels of remesh/near_kernels.py take."""
-        step = spacing(self.resolution)
-        ends, listed = box_lists(
-            self.bricks, self.offsets, self.triangles, self.records, self.margin, step
-        )
-        return brick_lookup(self.resolution, self.bricks), ends, listed, self.records, eps, step
+        return *self._boxes, self.records, eps, spacing(self.resolution)
+
+    @cached_property
+    def _boxes(self) -> tuple:
+        """The lookup and the lists of boxes, which every step of a surface asks for."""
+        lists = self.bricks, self.offsets, self.triangles, self.records
+        ends, listed = box_lists(*lists, self.margin, spacing(self.resolution))
+        return brick_lookup(self.resolution, self.bricks), ends, listed
 
 
 def triangle_bricks(

@@ -5,15 +5,16 @@ from itertools import product
 
 import numpy as np
 import pytest
+from soups import soup
 
 from preprocessing.mesh import Mesh, normalise
 from preprocessing.settings import WatertightSettings
 from preprocessing.shapes import cup, gear, random_rotation, sphere
 from preprocessing.solid.audit import contacts, spread_points, topology
-from preprocessing.solid.bricks import brick_lookup, spacing
+from preprocessing.solid.bricks import brick_lookup, cells_at, spacing
 from preprocessing.solid.crevices.crevice_kernels import FINE
 from preprocessing.solid.crevices.exploring import WAYS, Crevices, explore
-from preprocessing.solid.crevices.outside import cells_at, outside_surface, sewn_on_offset
+from preprocessing.solid.crevices.outside import outside_surface, sewn_on_offset
 from preprocessing.solid.crevices.stitching import finer_surface, stitched
 from preprocessing.solid.exterior import exterior_field
 from preprocessing.solid.isosurface import CLEARANCE, BrickSurface, extract_surface
@@ -175,12 +176,6 @@ def test_whatever_cells_are_cut_the_surface_closes(seed: int) -> None:
     assert contacts(done.mesh, closed=True).self_intersections == 0
     off = np.abs(gradients(near, done.surface.vertices)[0] / EPS - 1)
     assert (off > 0.05).sum() <= 2
-
-
-def soup(seed: int) -> Mesh:
-    draw = np.random.default_rng(seed)
-    corners = draw.uniform(-1, 1, (12, 1, 3)) + 0.5 * draw.normal(size=(12, 3, 3))
-    return Mesh(corners.reshape(-1, 3), np.arange(36).reshape(-1, 3))
 
 
 def ranges_fit(surface: BrickSurface, cover: TriangleBricks) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from soups import soup
 
 from preprocessing.distance.queries import unsigned_distance
 from preprocessing.mesh import Mesh, normalise
@@ -29,12 +30,6 @@ def crowded(count: int, seed: int) -> Mesh:
 
 def pose(seed: int) -> np.ndarray:
     return random_rotation(np.random.default_rng(seed))
-
-
-def soup(seed: int) -> Mesh:
-    draw = np.random.default_rng(seed)
-    corners = draw.uniform(-1, 1, (12, 1, 3)) + 0.5 * draw.normal(size=(12, 3, 3))
-    return Mesh(corners.reshape(-1, 3), np.arange(36).reshape(-1, 3))
 
 
 @pytest.mark.parametrize("seed", range(4))

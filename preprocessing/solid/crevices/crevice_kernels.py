@@ -97,6 +97,16 @@ def edge_corner(e):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _on_edge(axis, dx, dy, dz, s):  # type: ignore[no-untyped-def]
+    """The lattice point (i, j, k) at s of the edge along an axis from a low corner."""
+    if axis == 0:
+        return s, dy * FINE, dz * FINE
+    if axis == 1:
+        return dx * FINE, s, dz * FINE
+    return dx * FINE, dy * FINE, s
+
+
+@nb.njit(cache=True)
 def edge_turns(solid, excess):  # type: ignore[no-untyped-def]
     """`turns`: how far the outside reaches along each coarse edge whose ends differ."""
     turns = np.full((solid.shape[0], 12), -1.0)
@@ -107,26 +117,13 @@ def edge_turns(solid, excess):  # type: ignore[no-untyped-def]
             high = low + (4, 2, 1)[axis]
             if solid[r, low] == solid[r, high]:
                 continue
-            before, t = 1.0, 0
-            for s in range(1, SIDE):
-                at = FINE - s if solid[r, low] else s
-                i = at if axis == 0 else dx * FINE
-                j = at if axis == 1 else dy * FINE
-                k = at if axis == 2 else dz * FINE
+            before, after, t = 0.0, 0.0, 0
+            for s in range(SIDE):
+                i, j, k = _on_edge(axis, dx, dy, dz, FINE - s if solid[r, low] else s)
                 after = np.float64(excess[r, i, j, k])
-                if after <= 0.0 or s == FINE:
+                if s > 0 and (after <= 0.0 or s == FINE):
                     break
                 before, t = after, s
-            if t == 0:
-                i = FINE if solid[r, low] else 0
-                before = np.float64(
-                    excess[
-                        r,
-                        i if axis == 0 else dx * FINE,
-                        i if axis == 1 else dy * FINE,
-                        i if axis == 2 else dz * FINE,
-                    ]
-                )
             share = before / (before - after) if before > 0.0 and after <= 0.0 else 0.5
             turn = t + min(max(share, CLEAR), 1.0 - CLEAR)
             turns[r, e] = FINE - turn if solid[r, low] else turn
@@ -251,25 +248,11 @@ def leaks(near, cells, rows, solid, excess, turns, reached, asked):  # type: ign
 
 
 @nb.njit(cache=True)
-def _is_given(rows, r, e):  # type: ignore[no-untyped-def]
-    """Whether a coarse cell shares an edge of the cell, whose signs are then that one's."""
-    axis, dx, dy, dz = edge_corner(e)
-    for one in range(2):
-        for two in range(2):
-            x = 1 if axis == 0 else (2 * dx if one else 1)
-            y = 1 if axis == 1 else (2 * dy if (one if axis == 0 else two) else 1)
-            z = 1 if axis == 2 else (2 * dz if two else 1)
-            if rows[r, x, y, z] < 0:
-                return True
-    return False
-
-
-@nb.njit(cache=True)
-def _is_free(rows, r, dx, dy, dz):  # type: ignore[no-untyped-def]
-    """Whether all cells round a corner of the cell are cut."""
-    for x in range(dx, dx + 2):
-        for y in range(dy, dy + 2):
-            for z in range(dz, dz + 2):
+def _is_free(rows, r, i, j, k):  # type: ignore[no-untyped-def]
+    """Whether all cells that share a lattice point of a cell are cut: no coarse one does."""
+    for x in range(0 if i == 0 else 1, 3 if i == FINE else 2):
+        for y in range(0 if j == 0 else 1, 3 if j == FINE else 2):
+            for z in range(0 if k == 0 else 1, 3 if k == FINE else 2):
                 if rows[r, x, y, z] < 0:
                     return False
     return True
@@ -315,19 +298,14 @@ def settle(rows, solid, excess, turns, reached):  # type: ignore[no-untyped-def]
         for e in range(12):
             axis, dx, dy, dz = edge_corner(e)
             low = solid[r, 4 * dx + 2 * dy + dz]
-            mine = _is_given(rows, r, e)
             for s in range(SIDE):
-                if 0 < s < FINE and not mine:
-                    continue
-                i = s if axis == 0 else dx * FINE
-                j = s if axis == 1 else dy * FINE
-                k = s if axis == 2 else dz * FINE
-                if s % FINE == 0 and _is_free(rows, r, i // FINE, j // FINE, k // FINE):
-                    given[r, i, j, k] = not solid[r, 4 * (i // FINE) + 2 * (j // FINE) + k // FINE]
-                    air[r, i, j, k] = given[r, i, j, k] or excess[r, i, j, k] > 0.0
-                    continue
+                i, j, k = _on_edge(axis, dx, dy, dz, s)
                 turned = turns[r, e] >= 0.0 and s > turns[r, e]
-                air[r, i, j, k] = given[r, i, j, k] = low == turned
+                outside = low == turned  # says the coarse grid
+                if not _is_free(rows, r, i, j, k):
+                    air[r, i, j, k] = given[r, i, j, k] = outside
+                elif outside and s % FINE == 0:
+                    air[r, i, j, k] = given[r, i, j, k] = True
         square = np.empty((SIDE, SIDE), np.bool_)
         for axis in range(3):
             for end in range(2):

@@ -10,7 +10,7 @@ from itertools import count, product
 
 import numpy as np
 
-from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, bricks_per_axis
+from preprocessing.solid.bricks import BRICK, BrickField, brick_lookup, rows_at
 from preprocessing.solid.crevices import crevice_kernels as kernels
 from preprocessing.solid.isosurface_tables import EDGE_CORNERS
 from preprocessing.solid.offset_field import TriangleBricks, require_room
@@ -53,21 +53,22 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     cells = np.empty((0, 3), np.int64)
     solid = np.empty((0, 8), bool)
     excess = np.empty((0, *(kernels.SIDE,) * 3), np.float32)
+    turns = np.empty((0, 12))
     reached = np.empty(excess.shape, bool)
     missing = []
     new = np.unique(seeds, axis=0)
-    new = new[is_known(known, new)]
+    new = new[rows_at(known, new // BRICK) >= 0]
     for turn in count():
         require_room(BYTES_PER_CELL * (len(cells) + len(new)), cover.resolution)
-        order = np.lexsort(np.concatenate([cells, new]).T[::-1])
+        signs, lattice = corner_signs(field, own, new), kernels.excesses(near, new)
+        order = np.argsort(numbers(np.concatenate([cells, new])))
         fresh = order >= len(cells)
         cells = np.concatenate([cells, new])[order]
-        signs = corner_signs(field, own, new)
         solid = np.concatenate([solid, signs])[order]
-        excess = np.concatenate([excess, kernels.excesses(near, new)])[order]
+        excess = np.concatenate([excess, lattice])[order]
+        turns = np.concatenate([turns, kernels.edge_turns(signs, lattice)])[order]
         reached = np.concatenate([reached, outside_corners(signs)])[order]
-        rows = rows_round(cells, cover.resolution)
-        turns = kernels.edge_turns(solid, excess)
+        rows = rows_round(cells)
         before = reached.copy()
         beside = (fresh[rows] & (rows >= 0)).any(axis=(1, 2, 3))
         kernels.flood((excess > 0) | reached, reached, rows, beside)
@@ -76,7 +77,7 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
         row, side = np.nonzero(goes_on > (turn >= DEEPEST))
         beyond = np.concatenate([cells[row] + SIDES[side], between_diagonals(cells, rows, turns)])
         beyond = np.unique(beyond, axis=0)
-        there = is_known(known, beyond)
+        there = rows_at(known, beyond // BRICK) >= 0
         missing.append(beyond[~there] // BRICK)
         new = beyond[there]
         if not len(new):
@@ -86,15 +87,6 @@ def explore(field: BrickField, cover: TriangleBricks, near: tuple, seeds: np.nda
     entrances = np.unique(cells[row] + CORNERS[corner], axis=0)
     bricks = np.unique(np.concatenate(missing), axis=0)
     return Crevices(cells, rows, solid, excess, turns, reached, entrances, bricks)
-
-
-def is_known(known: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Which cells (K,3) lie in bricks of a lookup (n,n,n); those beyond the grid do not."""
-    bricks = cells // BRICK
-    inside = ((bricks >= 0) & (bricks < len(known))).all(axis=1)
-    bricks[~inside] = 0
-    found: np.ndarray = inside & (known[tuple(bricks.T)] >= 0)
-    return found
 
 
 def outside_corners(solid: np.ndarray) -> np.ndarray:
@@ -118,12 +110,16 @@ def corner_signs(field: BrickField, own: np.ndarray, cells: np.ndarray) -> np.nd
     return signs
 
 
-def rows_round(cells: np.ndarray, resolution: int) -> np.ndarray:
+def numbers(cells: np.ndarray) -> np.ndarray:
+    """A number (...,) for each cell or grid corner (...,3), in their order; one beyond a border
+    has its own."""
+    x, y, z = np.moveaxis(cells + 1, -1, 0)
+    return (x << 40) + (y << 20) + z
+
+
+def rows_round(cells: np.ndarray) -> np.ndarray:
     """Rows int32 (R,3,3,3) of the cells, in order, that lie round each; -1 for none."""
-    wide = BRICK * bricks_per_axis(resolution) + 2  # one beyond the border on either side
-    place = np.array([wide * wide, wide, 1])
-    keys = (cells + 1) @ place
-    asked = ((cells + 1)[:, None] + WAYS) @ place
+    keys, asked = numbers(cells), numbers(cells[:, None] + WAYS)
     row = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
     found = np.where(keys[row] == asked, row, -1).astype(np.int32)
     return found.reshape(-1, 3, 3, 3)

@@ -9,11 +9,11 @@ cells round it are cut finer as well; if they cross all the same, the coarse sur
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from preprocessing.frame import HALF_WIDTH
-from preprocessing.solid.bricks import spacing
+from preprocessing.solid.bricks import cells_at, spacing
 from preprocessing.solid.crevices.crevice_kernels import narrow_faces
 from preprocessing.solid.crevices.exploring import WAYS, Crevices, explore
 from preprocessing.solid.crevices.stitching import stitched
@@ -51,10 +51,7 @@ def outside_surface(whole: TriangleBricks, eps: float) -> Marched:
         wanted = np.unique(np.concatenate([wanted, beyond]), axis=0)
         if (len(entrances), len(wanted)) == known:
             break
-
-    def again(cells: np.ndarray) -> Crevices:
-        return explore(field, cover, near, cells)
-
+    again = partial(explore, field, cover, near)
     return sewn_on_offset(start, cover, near, crevices, again) or embed(start, projected, eps)
 
 
@@ -91,8 +88,3 @@ def sewn_on_offset(
 def no_lid(surface: BrickSurface) -> np.ndarray:
     """No vertex (V,) on the lid of a hole."""
     return np.zeros(len(surface.vertices), bool)
-
-
-def cells_at(points: np.ndarray, step: float) -> np.ndarray:
-    """The cells (K,3) of the coarse grid that points (K,3) lie in."""
-    return np.floor((points + HALF_WIDTH) / step).astype(np.int64)

@@ -12,9 +12,9 @@ import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.half_edge_kernels import match_half_edges
-from preprocessing.solid.bricks import BRICK, brick_lookup, spacing
+from preprocessing.solid.bricks import BRICK, brick_lookup, cells_at, grid_edges, spacing
 from preprocessing.solid.crevices.crevice_kernels import CLEAR, FINE, SIDE, flood, settle
-from preprocessing.solid.crevices.exploring import CORNERS, Crevices
+from preprocessing.solid.crevices.exploring import CORNERS, Crevices, numbers
 from preprocessing.solid.isosurface import BrickSurface
 from preprocessing.solid.isosurface_tables import EDGE_AXIS, EDGE_OFFSET, triangle_table
 from preprocessing.solid.offset_field import TriangleBricks
@@ -30,8 +30,7 @@ def stitched(start: BrickSurface, cover: TriangleBricks, crevices: Crevices) -> 
     """
     step = spacing(cover.resolution)
     bricks = np.arange(len(start.first_vertex) - 1)
-    middles = start.vertices[start.faces].mean(axis=1)
-    cells = np.floor((middles + HALF_WIDTH) / step).astype(np.int64)
+    cells = cells_at(start.vertices[start.faces].mean(axis=1), step)
     coarse = ~np.isin(numbers(cells), numbers(crevices.cells))
     kept = start.faces[coarse]
     brick = np.repeat(bricks, np.diff(start.first_face))[coarse]
@@ -50,16 +49,10 @@ def stitched(start: BrickSurface, cover: TriangleBricks, crevices: Crevices) -> 
     of_vertex = np.empty(len(corner), np.int64)
     of_vertex[faces] = face_brick[:, None]
     return in_bricks(
-        BrickSurface(vertices, np.concatenate([sewn, called[faces]]), bricks, bricks, steps),
-        np.concatenate([vertex_brick, of_vertex[new]]),
-        np.concatenate([brick[owner], face_brick]),
+        (vertices, steps, np.concatenate([vertex_brick, of_vertex[new]])),
+        (np.concatenate([sewn, called[faces]]), np.concatenate([brick[owner], face_brick])),
         len(cover.bricks),
     )
-
-
-def numbers(cells: np.ndarray) -> np.ndarray:
-    """A number (K,) for each cell or grid corner (K,3)."""
-    return (cells[:, 0] << 40) + (cells[:, 1] << 20) + cells[:, 2]
 
 
 def on_coarse_edges(
@@ -72,11 +65,7 @@ def on_coarse_edges(
     """
     if not len(used):
         return np.full(len(corner), -1)
-    cells = (vertices[used] + HALF_WIDTH) / step
-    low = np.round(cells).astype(np.int64)
-    along = np.abs(cells - low).argmax(axis=1)
-    rows = np.arange(len(used))
-    low[rows, along] = np.floor(cells[rows, along])
+    low, along, _ = grid_edges(vertices[used], step)
     keys = 3 * numbers(low) + along
     order = np.argsort(keys)
     asked = 3 * numbers(corner // FINE) + axis
@@ -130,11 +119,10 @@ def sew(kept: np.ndarray, finer: np.ndarray, count: int) -> tuple[np.ndarray, np
     Also which of the coarse faces each comes from. count: of vertices.
     """
     ends = open_halves(finer, count)
-    following = dict(zip(*(side.tolist() for side in ends.T), strict=True))
+    following = dict(ends[:, :2].tolist())
     parts: dict[int, list[tuple[int, int, int]]] = {}
     sewn = 0
-    halves = open_halves(kept, count, face=True)
-    for p, q, face in halves.tolist():
+    for p, q, face in open_halves(kept, count).tolist():
         chain = [q]
         while chain[-1] != p and len(chain) <= SIDE * SIDE:
             chain.append(following.get(chain[-1], p))
@@ -156,32 +144,36 @@ def sew(kept: np.ndarray, finer: np.ndarray, count: int) -> tuple[np.ndarray, np
     return np.concatenate([kept[whole], fans]), np.concatenate([np.flatnonzero(whole), owner])
 
 
-def open_halves(faces: np.ndarray, count: int, face: bool = False) -> np.ndarray:
-    """The ends (K,2) of the half-edges that no other lies against; with `face`, its number, too."""
+def open_halves(faces: np.ndarray, count: int) -> np.ndarray:
+    """The half-edges that no other lies against: their ends and their face (K,3)."""
     halves = np.flatnonzero(match_half_edges(faces.astype(np.int32), count).mates < 0)
     row, side = np.divmod(halves, 3)
-    columns = [faces[row, side], faces[row, (side + 1) % 3]]
-    return np.stack([*columns, row] if face else columns, axis=1).astype(np.int64)
+    return np.stack([faces[row, side], faces[row, (side + 1) % 3], row], axis=1)
 
 
 def in_bricks(
-    surface: BrickSurface, vertex_brick: np.ndarray, face_brick: np.ndarray, bricks: int
+    points: tuple[np.ndarray, np.ndarray, np.ndarray],
+    triangles: tuple[np.ndarray, np.ndarray],
+    bricks: int,
 ) -> BrickSurface:
-    """A surface put in the order of the bricks of its vertices (V,) and faces (F,), without the
-    vertices in no face."""
-    used = np.zeros(len(vertex_brick), bool)
-    used[surface.faces] = True
+    """A surface in the order of its bricks, without the vertices in no face.
+
+    points: vertices (V,3), the lengths of their grid edges (V,), their bricks (V,); triangles:
+    faces (F,3), their bricks (F,).
+    """
+    vertices, steps, vertex_brick = points
+    faces, face_brick = triangles
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
     order = np.argsort(vertex_brick, kind="stable")
     order = order[used[order]]
-    called = np.full(len(used), -1, np.int32)
+    called = np.full(len(vertices), -1, np.int32)
     called[order] = np.arange(len(order))
     turn = np.argsort(face_brick, kind="stable")
     first_vertex, first_face = (
         np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=bricks))])
         for owner in (vertex_brick[order], face_brick)
     )
-    assert surface.steps is not None
-    faces = called[surface.faces[turn]]
     return BrickSurface(
-        surface.vertices[order], faces, first_vertex, first_face, surface.steps[order]
+        vertices[order], called[faces[turn]], first_vertex, first_face, steps[order]
     )
