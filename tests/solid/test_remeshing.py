@@ -254,9 +254,9 @@ def test_where_faces_would_meet_the_surface_stays(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Working, "crossing", twice)
     surface, owner = start.mesh, cubes(start)
-    frozen = start.stays | seam_vertices(surface, owner)
+    frozen, none = start.stays | seam_vertices(surface, owner), np.zeros(len(start.stays), bool)
     near = start.cover.near(EPS)
-    apart, _, origin = remesh_apart(surface, start.gradient, owner, frozen, near, 0.05)
+    apart, _, origin = remesh_apart(surface, start.gradient, owner, frozen, none, near, 0.05)
     old = {tuple(face) for face in start.surface.faces.tolist() if set(face) & set(found)}
     new = {tuple(face) for face in origin[apart.faces].tolist()}
     turned = {face[k:] + face[:k] for face in new for k in range(3)}

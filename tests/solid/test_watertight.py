@@ -337,7 +337,13 @@ def test_the_peers_keep_the_contract(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cad/screw.obj", "messy/soup.stl", "messy/truck_wheels.glb", "organic/koala.obj"]
+    "name",
+    [
+        "cad/screw.obj",
+        pytest.param("messy/soup.stl", marks=pytest.mark.slow),
+        "messy/truck_wheels.glb",
+        "organic/koala.obj",
+    ],
 )
 def test_real_meshes(meshes_dir: Path, name: str) -> None:
     solid = make_watertight(load_mesh(meshes_dir / name), 2 / 64)

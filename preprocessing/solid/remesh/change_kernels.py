@@ -4,9 +4,9 @@ A change counts only if the worst triangle it touches gets better, no face turns
 chord is farther from eps than the tolerance, and no faces meet (meeting_kernels.py). Where the
 normals at all corners agree, the distance is not asked.
 
-`mesh` is (v, gradient, faces, mates, leaving, tight, heads, chain): vertices, the offset's normals
-there, half-edges as of halfedge_edit_kernels.py, and what meeting_kernels.py takes. `limits` are as
-of judge_edges.
+`mesh` is (v, gradient, faces, mates, leaving, tight, heads, chain, extent, reach): vertices, the
+offset's normals there, half-edges as of halfedge_edit_kernels.py, and what meeting_kernels.py
+takes. `limits` are as of judge_edges.
 """
 
 import numba as nb
@@ -138,14 +138,14 @@ def _may_move(near, mesh, a, b, ring, count, limits):  # type: ignore[no-untyped
 
 
 @nb.njit(cache=True)
-def _stays_near(near, mesh, a, b, ring, count, limits):  # type: ignore[no-untyped-def]
+def stays_near(near, mesh, a, b, ring, count, tolerance):  # type: ignore[no-untyped-def]
     """Whether the faces round a stay near the offset once a lies where b does."""
     v, faces = mesh[0], mesh[2]
     for i in range(count):
         p, q = start(faces, after(ring[i])), start(faces, before(ring[i]))
-        if p != b and not _chord_near(near, v, b, p, limits[0]):
+        if p != b and not _chord_near(near, v, b, p, tolerance):
             return False
-        if p != b and q != b and not _face_near(near, v, b, p, q, limits[0]):
+        if p != b and q != b and not _face_near(near, v, b, p, q, tolerance):
             return False
     return True
 
@@ -182,13 +182,13 @@ def try_collapse(near, mesh, h, frozen, limits, rings):  # type: ignore[no-untyp
             return False
         if one <= two:
             if (
-                one > FAR / 2 or _stays_near(near, mesh, a, b, rings[0], count, limits)
+                one > FAR / 2 or stays_near(near, mesh, a, b, rings[0], count, limits[0])
             ) and _collapse_cleanly(mesh, h, rings[0], count, rings[2], rings[3]):
                 return True
             one = 2.0
         else:
             if (
-                two > FAR / 2 or _stays_near(near, mesh, b, a, rings[1], more, limits)
+                two > FAR / 2 or stays_near(near, mesh, b, a, rings[1], more, limits[0])
             ) and _collapse_cleanly(mesh, g, rings[1], more, rings[2], rings[3]):
                 return True
             two = 2.0
@@ -233,7 +233,7 @@ def try_slide(near, mesh, a, limits, rings, spare):  # type: ignore[no-untyped-d
     gradient[spare, 0], gradient[spare, 1], gradient[spare, 2] = gx, gy, gz
     cost = _may_move(near, mesh, a, spare, ring, count, limits)
     if cost > 1.0 or (
-        cost < FAR / 2 and not _stays_near(near, mesh, a, spare, ring, count, limits)
+        cost < FAR / 2 and not stays_near(near, mesh, a, spare, ring, count, limits[0])
     ):
         return False
     x, y, z = v[a, 0], v[a, 1], v[a, 2]

@@ -4,6 +4,8 @@ Half-edge h = 3 f + k runs from corner k of face f to corner k + 1; mates[h] run
 is some half-edge that starts at v. A face that is gone has -1 for its first corner.
 """
 
+import math
+
 import numba as nb
 import numpy as np
 
@@ -26,6 +28,13 @@ def before(h):  # type: ignore[no-untyped-def]
 def start(faces, h):  # type: ignore[no-untyped-def]
     """The vertex that a half-edge starts at."""
     return faces[h // 3, h % 3]
+
+
+@nb.njit(inline="always")
+def longer_than(v, a, b):  # type: ignore[no-untyped-def]
+    """A float32 that the distance of two vertices is clearly less than."""
+    x, y, z = v[a, 0] - v[b, 0], v[a, 1] - v[b, 1], v[a, 2] - v[b, 2]
+    return np.float32(1.0001 * math.sqrt(x * x + y * y + z * z))
 
 
 @nb.njit(cache=True)
@@ -252,20 +261,26 @@ def unsplit_face(faces, mates, leaving, f, count):  # type: ignore[no-untyped-de
 
 @nb.njit(cache=True)
 def mark(mesh, at, flags, rings):  # type: ignore[no-untyped-def]
-    """Flag what a change round vertex `at` may have changed.
+    """Flag what a change round vertex `at` may have changed, and measure its edges.
 
     flags: faces to be tried again, faces to be rescued again (F,), vertices with new edges (V,).
     mesh: as of change_kernels.py. rings (2,MOST_SPOKES) are scratch.
     """
-    faces, mates, leaving = mesh[2], mesh[3], mesh[4]
+    v, faces, mates, leaving, extent = mesh[0], mesh[2], mesh[3], mesh[4], mesh[8]
     again, fresh, dirty = flags
     dirty[at] = True
+    own = np.float32(0.0)
     for i in range(spokes(mates, leaving[at], rings[0])):
         p = start(faces, after(rings[0][i]))
         dirty[p] = True
+        own = max(own, longer_than(v, at, p))
+        longest = np.float32(0.0)
         for j in range(spokes(mates, leaving[p], rings[1])):
             again[rings[1][j] // 3] = True
             fresh[rings[1][j] // 3] = True
+            longest = max(longest, longer_than(v, p, start(faces, after(rings[1][j]))))
+        extent[p] = longest
+    extent[at] = own
 
 
 @nb.njit(cache=True)

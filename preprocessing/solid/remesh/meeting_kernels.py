@@ -3,7 +3,8 @@
 Faces meet where the offset turns sharply, and where two sheets of it face each other across air
 thinner than a cell. Vertices there are tight, and faces near them are looked up whatever they
 belong to: `tight` (V,) is NARROW for these vertices and 1 for their neighbours, `heads` (n,n,n)
-names one of either in each bucket of space, and `chain` (V,) the next one, -1 for none. Vertices
+names one of either in each bucket of space, `chain` (V,) the next one, -1 for none, and `extent`
+(V,) is the length of a vertex's longest edge, beyond which its faces do not reach. Vertices
 that have moved since are found if they have not gone far; what is missed is found in the end, over
 all faces, and tried again with the vertices near it MET: tight, and never merged unasked.
 
@@ -13,18 +14,25 @@ all faces, and tried again with the vertices near it MET: tight, and never merge
 import math
 
 import numba as nb
+import numpy as np
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.solid.crossing_kernels import faces_meet, has_area
 from preprocessing.solid.remesh.fairness_kernels import agreement
-from preprocessing.solid.remesh.halfedge_edit_kernels import after, mark, spokes, start
+from preprocessing.solid.remesh.halfedge_edit_kernels import (
+    after,
+    longer_than,
+    mark,
+    spokes,
+    start,
+)
 
 # Cosine between the offset's normals at two ends of an edge below which faces may meet: 96 degrees.
 SHARP = -0.1
 # Degrees of tightness: by the air before them, and because faces met there.
 NARROW, MET = 2, 3
-BUCKET = 4  # cells along an edge of a bucket, more where there would be more than MOST_BUCKETS
-MOST_BUCKETS = 256  # along an axis: 67 MB
+BUCKET = 2  # cells along an edge of a bucket, more where there would be more than MOST_BUCKETS
+MOST_BUCKETS = 128  # along an axis: 8 MB
 REACH = 1.6  # cells that a face with edges of 2.5 cells reaches from its nearest corner, and some
 
 
@@ -32,12 +40,6 @@ REACH = 1.6  # cells that a face with edges of 2.5 cells reaches from its neares
 def _bucket(x, n):  # type: ignore[no-untyped-def]
     """The bucket of a coordinate."""
     return min(max(int((x + HALF_WIDTH) / (2.0 * HALF_WIDTH) * n), 0), n - 1)
-
-
-@nb.njit(inline="always")
-def asked_within(n):  # type: ignore[no-untyped-def]
-    """How far from a face others are looked up, in buckets of which n are along an axis."""
-    return 2.0 * HALF_WIDTH / n * REACH / BUCKET
 
 
 @nb.njit(cache=True)
@@ -48,6 +50,19 @@ def put(mesh, at):  # type: ignore[no-untyped-def]
     i, j, k = _bucket(v[at, 0], n), _bucket(v[at, 1], n), _bucket(v[at, 2], n)
     chain[at] = heads[i, j, k]
     heads[i, j, k] = at
+
+
+@nb.njit(cache=True)
+def extents(v, faces):  # type: ignore[no-untyped-def]
+    """The length of the longest edge at each vertex, float32 (V,), rounded up; 0 in no face."""
+    found = np.zeros(v.shape[0], np.float32)
+    for f in range(faces.shape[0]):
+        if faces[f, 0] >= 0:
+            for k in range(3):
+                a, b = faces[f, k], faces[f, (k + 1) % 3]
+                long = longer_than(v, a, b)
+                found[a], found[b] = max(found[a], long), max(found[b], long)
+    return found
 
 
 @nb.njit(cache=True)
@@ -167,18 +182,18 @@ def _meets_round_one(mesh, mine, count, box, c, other):  # type: ignore[no-untyp
 def _meets_far(mesh, mine, count, other):  # type: ignore[no-untyped-def]
     """Whether faces of the half-edges mine[:count] meet any round a tight vertex but those that
     they touch; other: scratch."""
-    v, leaving, heads, chain = mesh[0], mesh[4], mesh[6], mesh[7]
+    v, leaving = mesh[0], mesh[4]
+    heads, chain, extent, r = mesh[6:]
     n = heads.shape[0]
-    r = asked_within(n)
     box = _box(v, mesh[2], mine, count)
     for i in range(_bucket(box[0] - r, n), _bucket(box[3] + r, n) + 1):
         for j in range(_bucket(box[1] - r, n), _bucket(box[4] + r, n) + 1):
             for k in range(_bucket(box[2] - r, n), _bucket(box[5] + r, n) + 1):
                 c = heads[i, j, k]
                 while c >= 0:
-                    within = leaving[c] >= 0
+                    within, far = leaving[c] >= 0, min(extent[c], r)
                     for x in range(3):
-                        within &= box[x] - r <= v[c, x] <= box[3 + x] + r
+                        within &= box[x] - far <= v[c, x] <= box[3 + x] + far
                     if within and _meets_round_one(mesh, mine, count, box, c, other):
                         return True
                     c = chain[c]

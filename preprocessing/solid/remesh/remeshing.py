@@ -35,12 +35,15 @@ def remesh(start: Marched, eps: float, tolerance: float) -> tuple[Mesh, np.ndarr
     mesh, near = start.mesh, start.cover.near(eps)
     owner = cubes(start)
     seam = seam_vertices(mesh, owner)
+    finer = np.zeros(len(mesh.vertices), bool)
+    if start.surface.steps is not None:
+        finer = start.surface.steps < near[5]
     inner, gradient, origin = remesh_apart(
-        mesh, start.gradient, owner, start.stays | seam, near, tolerance
+        mesh, start.gradient, owner, start.stays | seam, finer, near, tolerance
     )
     outer, _, last = remesh_apart(
         inner, gradient, np.zeros(len(inner.faces), np.int32),
-        start.stays[origin], near, tolerance,
+        start.stays[origin], finer[origin], near, tolerance,
         only=widened(inner.faces, seam[origin], 2),
     )  # fmt: skip
     return outer, origin[last]
@@ -51,6 +54,7 @@ def remesh_apart(
     gradient: np.ndarray,
     owner: np.ndarray,
     frozen: np.ndarray,
+    finer: np.ndarray,
     near: tuple,
     tolerance: float,
     only: np.ndarray | None = None,
@@ -65,7 +69,7 @@ def remesh_apart(
     """
     asked = np.ones(len(start.vertices), bool) if only is None else only
     warned, trouble = (np.zeros(len(start.vertices), bool) for _ in range(2))
-    work = Working.of(start, gradient, owner, asked, frozen, near)
+    work = Working.of(start, gradient, owner, asked, frozen, finer, near)
     while True:
         work.improve(near, (tolerance, ALIKE))
         crossing = work.crossing()

@@ -38,15 +38,12 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
     unsplit,
 )
 from preprocessing.solid.remesh.meeting_kernels import (
-    MOST_BUCKETS,
-    asked_within,
     is_sharp,
     star_is_clean,
     took_place,
 )
 
 BLOCK = 24
-CHANGED = 21.5  # cells that two changes reach together, but for what they look up
 NEARER = 0.5  # share of a chord's error that a flip has to get below
 COLOURS = 8
 
@@ -71,7 +68,7 @@ def bad_faces(v, faces, frozen, most, again):  # type: ignore[no-untyped-def]
 @nb.njit(parallel=True, cache=True)
 def block_keys(v, faces, listed, step):  # type: ignore[no-untyped-def]
     """Colour and block of each listed face as one number, int32, and the blocks along an axis."""
-    width = max(BLOCK * step, CHANGED * step + asked_within(MOST_BUCKETS))
+    width = BLOCK * step
     n = int(2.0 * HALF_WIDTH / width) + 2
     keys = np.empty(listed.shape[0], np.int32)
     for row in nb.prange(listed.shape[0]):

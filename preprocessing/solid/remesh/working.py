@@ -24,13 +24,13 @@ ROUNDS, BENDS = 3, 2  # rounds of bending and tidying; times that edges are aske
 FEW = 1 / 200  # share of the vertices below which new ones are not worth another round
 ROOM = 1 / 8  # free rows, as a share of those in use, that arrays get when they are full
 PASSES = 6  # times that what changed is tried again
-THINNINGS = 2  # times that vertices of the flat parts are merged
+THINNINGS = 2  # times that vertices of the flat parts are merged, then those of finer cells
 RESCUES = 4  # times that the slivers left are tried in other ways
 MENDS, MENDED = 3, 2  # times that faces left off by more than so many tolerances are mended
 LAST = 2  # times that what the rescue changed is bent again
 LOOSE = (1, 3, 6)  # times the tolerance that a rescue may leave in the end, one after the other
 # Cells from the offset at which another sheet is looked for, and the share free if none is near.
-AIR, FREE = 0.75, 0.5
+AIR, FREE = 0.4, 0.5
 SMALLEST = np.cos(np.radians(20.0))  # faces with a smaller angle are bettered
 
 
@@ -49,8 +49,8 @@ class Working:
     `used` are the rows of faces and of vertices that ever were taken. `origin`: an old vertex near
     each; `owner`: a number for each face, which faces that replace it inherit; `redone` by that
     number: whose faces were put back last, all at first.
-    `tight`, `heads`, `chain`: as of meeting_kernels.
-    Vertices in `frozen` stay, and so do faces all of whose corners and the vertices next to them
+    `tight`, `heads`, `chain`, `extent`, `reach`: as of meeting_kernels.
+    `finer`: vertices of finer cells, as they were at the start. Vertices in `frozen` stay, and so do faces all of whose corners and the vertices next to them
     are frozen. `again` are the faces to be tried, `fresh` those whose rescue has not been tried,
     `dirty` the vertices whose edges are new. `checked`: vertices and faces at the start, or those
     of the last restart before it put any back.
@@ -64,10 +64,13 @@ class Working:
     tight: np.ndarray
     heads: np.ndarray
     chain: np.ndarray
+    extent: np.ndarray
+    reach: float
     origin: np.ndarray
     owner: np.ndarray
     redone: np.ndarray
     frozen: np.ndarray
+    finer: np.ndarray
     again: np.ndarray
     fresh: np.ndarray
     dirty: np.ndarray
@@ -82,9 +85,11 @@ class Working:
         owner: np.ndarray,
         asked: np.ndarray,
         frozen: np.ndarray,
+        finer: np.ndarray,
         near: tuple,
     ) -> "Working":
-        """Take up a mesh; asked, frozen: bool (V,), vertices to look at and vertices that stay."""
+        """Take up a mesh; asked, frozen, finer: bool (V,), vertices to look at, vertices that stay
+        and vertices of finer cells."""
         count, faces = len(start.vertices), start.faces.astype(np.int32)
         ahead = AIR * near[5]
         tight = gradients(near, start.vertices + ahead * gradient)[0] < near[4] + FREE * ahead
@@ -98,10 +103,13 @@ class Working:
             tight.astype(np.uint8) + widened(faces, tight),
             empty_buckets(near) if tight.any() else np.full((1, 1, 1), -1, np.int32),
             np.full(count, -1, np.int32),
+            meeting_kernels.extents(start.vertices, faces),
+            meeting_kernels.REACH * near[5],
             np.arange(count, dtype=np.int32),
             owner,
             np.ones(int(owner.max(initial=0)) + 1, bool),
             frozen.copy(),
+            finer.copy(),
             again,
             again.copy(),
             asked.copy(),
@@ -118,7 +126,8 @@ class Working:
     def mesh(self) -> tuple[np.ndarray, ...]:
         """The arrays that the kernels change."""
         halves = self.faces, self.mates, self.leaving
-        return self.vertices, self.gradient, *halves, self.tight, self.heads, self.chain
+        tight = self.tight, self.heads, self.chain, self.extent, self.reach
+        return self.vertices, self.gradient, *halves, *tight
 
     def restart(
         self,
@@ -171,8 +180,10 @@ class Working:
         near: as of TriangleBricks; limits: judge_edges.
         """
         for _ in range(THINNINGS):
-            thinning_kernels.thin(self.mesh, self.frozen, near[5])
+            self.thin(near, limits[0], ~self.finer | self.dirty)
         self.tidy(near, limits)
+        for _ in range(THINNINGS if self.finer.any() else 0):
+            self.thin(near, limits[0], self.finer & self.dirty)
         for _ in range(ROUNDS):
             bent = sum(self.bend(near, limits) for _ in range(BENDS))
             self.tidy(near, limits)
@@ -186,13 +197,25 @@ class Working:
         for loose in LOOSE:
             self.fresh[:] = self.redone[self.owner]
             self.rescue(near, loose * limits[0])
+        asked = self.redone[self.owner]
         for _ in range(MENDS):
-            if not self.mend(near, MENDED * limits[0]):
+            self.again[:] = False
+            if not self.mend(near, MENDED * limits[0], asked):
                 break
             mended = self.fresh.copy()
             for loose in LOOSE:
                 self.fresh |= mended
                 self.rescue(near, loose * limits[0])
+            asked = self.again.copy()
+
+    def thin(self, near: tuple, tolerance: float, asked: np.ndarray) -> None:
+        """Merge those vertices in asked (V,) that flat parts and finer cells have too many of."""
+        self.extent = meeting_kernels.extents(self.vertices, self.faces)
+        meeting_kernels.put_all(self.mesh)
+        thinning_kernels.thin(
+            near, self.mesh, asked & ~self.frozen, self.finer, tolerance
+        )
+        self.extent = meeting_kernels.extents(self.vertices, self.faces)
 
     def rescue(self, near: tuple, tolerance: float) -> None:
         """Better the slivers left, by whatever does."""
@@ -276,9 +299,9 @@ class Working:
         )
         return done
 
-    def mend(self, near: tuple, most: float) -> int:
-        """Give a vertex to the faces off by more than `most` eps or lead their edges; how many."""
-        asked = self.redone[self.owner]
+    def mend(self, near: tuple, most: float, asked: np.ndarray) -> int:
+        """Give a vertex to the asked faces (F,) that are off by more than `most` eps, or lead their
+        edges; how many."""
         off = mend_kernels.off_faces(near, self.mesh, self.frozen, asked, most)
         listed = np.flatnonzero(off)
         listed = listed[np.argsort(-off[listed], kind="stable")]
@@ -317,3 +340,4 @@ class Working:
             self.origin, self.frozen = longer(self.origin, rows), longer(self.frozen, rows)
             self.leaving, self.dirty = longer(self.leaving, rows, -1), longer(self.dirty, rows)
             self.tight, self.chain = longer(self.tight, rows), longer(self.chain, rows, -1)
+            self.extent, self.finer = longer(self.extent, rows), longer(self.finer, rows)
