@@ -1,12 +1,13 @@
 """Kernels that ask, exactly, whether faces meet after a change: with those round it, and far ones.
 
-Faces meet where the offset turns sharply, and where two sheets of it face each other across air
-thinner than a cell. Vertices there are tight, and faces near them are looked up whatever they
-belong to: `tight` (V,) is NARROW for these vertices and 1 for their neighbours, `heads` (n,n,n)
-names one of either in each bucket of space, `chain` (V,) the next one, -1 for none, and `extent`
-(V,) is the length of a vertex's longest edge, beyond which its faces do not reach. Vertices
-that have moved since are found if they have not gone far; what is missed is found in the end, over
-all faces, and tried again with the vertices near it MET: tight, and never merged unasked.
+Faces meet where the offset turns sharply, and where two sheets of it face each other across thin
+air. Vertices there are tight, and faces near them are looked up whatever they belong to: `tight`
+(V,) is NARROW for these vertices and 1 for their neighbours, `heads` (n,n,n) names one of either in
+each bucket of space and `chain` (V,) the next one, -1 for none. `extent` (V,) is no less than a
+vertex's longest edge, beyond which its faces do not reach, and `reach` is how far away vertices
+are looked at, at most. Vertices that have moved since are found if they have not gone far; what is
+missed is found in the end, over all faces, and tried again with the vertices near it MET: tight,
+and never merged unasked.
 
 `mesh` is as of change_kernels.py.
 """

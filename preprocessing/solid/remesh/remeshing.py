@@ -64,8 +64,8 @@ def remesh_apart(
     Where faces met, the faces of the same owner (F,) start again, and every change at the vertices
     near there is asked. Where they meet all the same, these vertices are frozen, with those round
     them, as often as it takes: in the end all of them are. Between faces of two owners all vertices
-    are in frozen (V,). `only` (V,): where to look at first, if not everywhere; slivers are rescued
-    everywhere.
+    are in frozen (V,). finer (V,): vertices of finer cells (crevices/). `only` (V,): where to look
+    at first, if not everywhere; slivers are rescued everywhere.
     """
     asked = np.ones(len(start.vertices), bool) if only is None else only
     warned, trouble = (np.zeros(len(start.vertices), bool) for _ in range(2))

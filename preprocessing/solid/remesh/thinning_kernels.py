@@ -3,8 +3,8 @@
 There a chord is right however long it is, and marching cubes has a vertex in every cell. A vertex
 is merged into a neighbour where the normals all round agree, no face turns, and no edge gets longer
 than two cells or angle smaller than 25 degrees: then the faces saved bend round edges instead. In
-crevices, whose cells are cut finer, the surface may bend where edges stay short and within the
-tolerance.
+crevices, whose cells are cut finer, the surface may bend where edges stay short and faces within
+the tolerance, and 20 degrees do.
 """
 
 import math

@@ -1,6 +1,7 @@
 """A mesh being remeshed: its arrays, and the passes over what is bad or has changed."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ ROUNDS, BENDS = 3, 2  # rounds of bending and tidying; times that edges are aske
 FEW = 1 / 200  # share of the vertices below which new ones are not worth another round
 ROOM = 1 / 8  # free rows, as a share of those in use, that arrays get when they are full
 PASSES = 6  # times that what changed is tried again
-THINNINGS = 2  # times that vertices of the flat parts are merged, then those of finer cells
+THINNINGS = 2  # times that vertices are merged; those of finer cells as often once tidied
 RESCUES = 4  # times that the slivers left are tried in other ways
 MENDS, MENDED = 3, 2  # times that faces left off by more than so many tolerances are mended
 LAST = 2  # times that what the rescue changed is bent again
@@ -49,8 +50,9 @@ class Working:
     `used` are the rows of faces and of vertices that ever were taken. `origin`: an old vertex near
     each; `owner`: a number for each face, which faces that replace it inherit; `redone` by that
     number: whose faces were put back last, all at first.
-    `tight`, `heads`, `chain`, `extent`, `reach`: as of meeting_kernels.
-    `finer`: vertices of finer cells, as they were at the start. Vertices in `frozen` stay, and so do faces all of whose corners and the vertices next to them
+    `tight`, `heads`, `chain`, `extent`, `reach`: as of meeting_kernels. `finer`: vertices of finer
+    cells (crevices/), as they were at the start.
+    Vertices in `frozen` stay, and so do faces all of whose corners and the vertices next to them
     are frozen. `again` are the faces to be tried, `fresh` those whose rescue has not been tried,
     `dirty` the vertices whose edges are new. `checked`: vertices and faces at the start, or those
     of the last restart before it put any back.
@@ -123,7 +125,7 @@ class Working:
         return self.again, self.fresh, self.dirty
 
     @property
-    def mesh(self) -> tuple[np.ndarray, ...]:
+    def mesh(self) -> tuple[Any, ...]:
         """The arrays that the kernels change."""
         halves = self.faces, self.mates, self.leaving
         tight = self.tight, self.heads, self.chain, self.extent, self.reach
@@ -212,9 +214,7 @@ class Working:
         """Merge those vertices in asked (V,) that flat parts and finer cells have too many of."""
         self.extent = meeting_kernels.extents(self.vertices, self.faces)
         meeting_kernels.put_all(self.mesh)
-        thinning_kernels.thin(
-            near, self.mesh, asked & ~self.frozen, self.finer, tolerance
-        )
+        thinning_kernels.thin(near, self.mesh, asked & ~self.frozen, self.finer, tolerance)
         self.extent = meeting_kernels.extents(self.vertices, self.faces)
 
     def rescue(self, near: tuple, tolerance: float) -> None:
