@@ -158,6 +158,7 @@ class Working:
         mine = used[:count]
         self.vertices[used], self.gradient[used] = start.vertices[mine], gradient[mine]
         self._match()
+        self.extent = meeting_kernels.extents(self.vertices, self.faces)
         self.again[rows] = self.fresh[rows] = asked[start.faces[rows]].any(axis=1)
         self.dirty[used] = asked[mine]
 
@@ -212,10 +213,8 @@ class Working:
 
     def thin(self, near: tuple, tolerance: float, asked: np.ndarray) -> None:
         """Merge those vertices in asked (V,) that flat parts and finer cells have too many of."""
-        self.extent = meeting_kernels.extents(self.vertices, self.faces)
         meeting_kernels.put_all(self.mesh)
         thinning_kernels.thin(near, self.mesh, asked & ~self.frozen, self.finer, tolerance)
-        self.extent = meeting_kernels.extents(self.vertices, self.faces)
 
     def rescue(self, near: tuple, tolerance: float) -> None:
         """Better the slivers left, by whatever does."""
