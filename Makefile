@@ -2,6 +2,8 @@
 # The first of these that runs: a name that a version manager offers may stand for nothing.
 PYTHON ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(if $(shell $(v) -c 'print(1)' 2>/dev/null),$(v))))
 BIN := .venv/bin
+# How many test files run at a time. Not one for every core: each may use 2 GB, and cores of its own.
+JOBS ?= 2
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
@@ -27,8 +29,8 @@ demo: $(READY)  ## raw meshes in, a scored leaderboard out, in about five minute
 taste: $(READY)  ## after the demo: train a model on its shapes for a minute (writes demo/taste)
 	$(BIN)/dora-vae train --preset tiny --data demo/prep/samples --out demo/taste --set minutes=1 --set eps=2/128
 
-test: $(READY)  ## the whole quick test suite
-	$(BIN)/python -m pytest -m "not slow"
+test: $(READY)  ## the whole quick test suite, two files at a time (JOBS=1: one)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
