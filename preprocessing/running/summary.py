@@ -67,8 +67,8 @@ class Summary:
             for row in sorted(self.failed, key=lambda row: row["id"])[:50]:
                 lines.append(f"  {row['status']:9} {row['id']}: {row['reason']}")
             hidden = sum(self.counts.values()) - self.counts["ok"] - self.counts["skipped"] - 50
-            if hidden > 0:
-                lines.append(f"  and {hidden} more: dora-prep ledger {self.out}")
+            more = f"and {hidden} more, " if hidden > 0 else ""
+            lines.append(f"  {more}what was wrong with each: dora-prep ledger {self.out}")
         return "\n".join(lines)
 
 

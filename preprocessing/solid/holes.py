@@ -10,7 +10,6 @@ without room for the ball (a crevice, a gap between parts) is left as it is.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from preprocessing.frame import HALF_WIDTH
 from preprocessing.memory import require_memory
@@ -42,6 +41,8 @@ def hole_filling(mesh: Mesh, tau: float, eps: float) -> Filling | None:
 
     tau: smallest_tau(eps) or more. Raises MeshError(memory) when the dense grid would not fit.
     """
+    from scipy.ndimage import label  # here: most runs close no holes, and it takes a while to load
+
     resolution = min(FINEST, int(np.ceil(2 * HALF_WIDTH / min(tau / 3, 4 * eps))))
     step = spacing(resolution)
     require_memory(
@@ -50,7 +51,7 @@ def hole_filling(mesh: Mesh, tau: float, eps: float) -> Filling | None:
         lambda _: "a larger radius needs less",
     )
     room = dense_clearance(mesh, resolution, tau)
-    region, _ = ndimage.label(room > 0)
+    region, _ = label(room > 0)
     outside = region == region[0, 0, 0]
     chamber = (room > 0) & ~outside
     if not chamber.any():
@@ -77,7 +78,9 @@ def distance_to(where: np.ndarray, room: np.ndarray, step: float) -> np.ndarray:
 
     The nearest corner lies up to a cell inside the set; its own room says how far.
     """
-    distance, nearest = ndimage.distance_transform_edt(~where, step, return_indices=True)
+    from scipy.ndimage import distance_transform_edt
+
+    distance, nearest = distance_transform_edt(~where, step, return_indices=True)
     return (distance - room[tuple(nearest)]).astype(np.float32)
 
 

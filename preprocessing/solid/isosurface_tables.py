@@ -79,14 +79,24 @@ def _triangulations(loop: tuple[int, ...]) -> list[list[tuple[int, int, int]]]:
     return found
 
 
-def _smallest_angle(triangles: list[tuple[int, int, int]]) -> float:
-    """The smallest angle, radians, with every vertex at the middle of its edge."""
+@cache
+def _smallest_angles() -> np.ndarray:
+    """The smallest angle, radians, of each three edges (12, 12, 12) with its corners at their
+    middles."""
     middle = EDGE_OFFSET + 0.5 * np.eye(3)[EDGE_AXIS]
-    corner = middle[np.array(triangles)]
-    one = np.roll(corner, -1, axis=1) - corner
-    two = np.roll(corner, 1, axis=1) - corner
-    cosine = (one * two).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(two, axis=-1)
-    return float(np.arccos(np.clip(cosine, -1, 1)).min())
+    corner = np.stack([middle[rows] for rows in np.indices((12, 12, 12))], axis=-2)
+    one = np.roll(corner, -1, axis=-2) - corner
+    two = np.roll(corner, 1, axis=-2) - corner
+    with np.errstate(invalid="ignore"):  # an edge twice
+        cosine = (one * two).sum(-1) / np.linalg.norm(one, axis=-1) / np.linalg.norm(two, axis=-1)
+    angles: np.ndarray = np.arccos(np.clip(cosine, -1, 1)).min(-1)
+    return angles
+
+
+def _best(choices: list[list[tuple[int, int, int]]]) -> list[tuple[int, int, int]]:
+    """The triangulation with the largest smallest angle, the first of several."""
+    angles = _smallest_angles()
+    return max(choices, key=lambda choice: min(angles[three] for three in choice))
 
 
 @cache
@@ -104,8 +114,7 @@ def triangle_table(join: str = "inside") -> tuple[np.ndarray, np.ndarray]:
     for pattern in range(256):
         triangles: list[tuple[int, int, int]] = []
         for loop in cell_loops(pattern):
-            choices = _triangulations(tuple(loop))
-            triangles += choices[int(np.argmax([_smallest_angle(choice) for choice in choices]))]
+            triangles += _best(_triangulations(tuple(loop)))
         counts[pattern] = len(triangles)
         for index, triangle in enumerate(triangles):
             edges[pattern, index] = triangle[::-1]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from small_runs import INLINE, SOLID, below, rows, run_watertight, write_box
 
 from preprocessing.console import UsageError
 from preprocessing.running.ids import Entry
-from preprocessing.running.known_eps import known_eps, require_one_eps, shown
+from preprocessing.running.known_eps import known_eps, raw_ones, require_one_eps, shown
 from preprocessing.running.ledger_view import ledger_rows, retry_items
 from preprocessing.running.manifest import find_inputs
 from preprocessing.running.pipeline import run_plan
@@ -85,6 +86,25 @@ def test_solids_that_were_not_remeshed_are_for_nothing_with_edges(
     ):
         with pytest.raises(UsageError, match="made with --no-remesh"):
             asked()
+
+
+def test_what_another_run_made_below_an_input_is_no_input(source: Path, tmp_path: Path) -> None:
+    """Unless nothing else is there: then it is what was asked for."""
+    out = source / "solids"
+    run_watertight(source, out)
+    other = write_box(out / "kept/other.obj")
+    for folder, left in (
+        (source, {"a", "b", "broken", "solids/kept/other"}),
+        (out, {"kept/other"}),
+    ):
+        passed_over: Counter[str] = Counter()
+        found = raw_ones(find_inputs([str(folder)], {".obj", ".ply"}), passed_over)
+        assert {entry.id for entry in found} == left
+        assert passed_over == {f"made by the run in {out}": 2}
+    other.unlink()
+    solids = find_inputs([str(out)], {".ply"})
+    assert raw_ones(solids, Counter()) == solids
+    assert len(solids) == 2
 
 
 def test_only_outputs_count(tmp_path: Path) -> None:
