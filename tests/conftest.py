@@ -7,6 +7,19 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the kernels once before several processes test, each of which would do it."""
+    if getattr(session.config.option, "numprocesses", None):
+        from preprocessing.running.tasks import Plan
+        from preprocessing.running.warming import warm_kernels
+        from preprocessing.settings import SampleSettings, WatertightSettings
+
+        solid, samples = WatertightSettings(eps=2 / 64), SampleSettings()
+        warm_kernels(Plan(out=Path("unused"), watertight=solid, samples=samples), quiet=False)
+
+
 # CI machines are slow and shared: a deadline there tests the machine. Derandomised: same run twice.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")

@@ -300,7 +300,7 @@ def disturb(shapes: Path, out: Path, executor: str, kind: str, draw: random.Rand
                 hit = True
         except psutil.NoSuchProcess:
             continue
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode in (0, 3, -signal.SIGKILL), errors.decode()
     return hit
 
@@ -349,7 +349,7 @@ def test_ctrl_c_stops_and_says_how_to_resume(
     time.sleep(0.1 if executor == "inline" else 2.0)  # at work, and not done yet
     if process.poll() is None:
         process.send_signal(kind)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     if process.returncode == 3:
         pytest.skip("this machine had finished before it was interrupted")
     assert process.returncode == 130, errors.decode()

@@ -26,6 +26,35 @@ for quiet in (False, False):
 print(kernels_are_cold(*first_kernels(plan)))
 """
 
+LOADED = """
+import sys
+from pathlib import Path
+from preprocessing.running.tasks import Plan
+from preprocessing.running.warming import warm
+from preprocessing.settings import WatertightSettings
+from preprocessing.shapes import box_in_box, gear, wheel_on_axle
+from preprocessing.solid.watertight import solidify
+
+def compiled():
+    modules = {name: module for name, module in sys.modules.items() if name.endswith("_kernels")}
+    return {
+        (name, key, str(signature))
+        for name, module in modules.items()
+        for key, kernel in vars(module).items()
+        if hasattr(kernel, "py_func")
+        for signature in kernel.signatures
+    }
+
+sharp = {"corners": "sharp", "mitre": 1.3}
+for options in ({}, {"keep_cavities": True}, {"close_holes": 0.1}, sharp):
+    settings = WatertightSettings(eps=2 / 64, **options)
+    warm(Plan(out=Path("out"), watertight=settings, samples=None))
+    before = compiled()
+    for shape in (gear(), wheel_on_axle(), box_in_box()):
+        solidify(shape.mesh, settings)
+    assert compiled() == before, compiled() - before
+"""
+
 
 @pytest.mark.parametrize("plan", [(WATERTIGHT, SAMPLES), (WATERTIGHT, None), (None, SAMPLES)])
 def test_each_is_a_module_that_is_there(plan: tuple) -> None:  # type: ignore[type-arg]
@@ -34,6 +63,11 @@ def test_each_is_a_module_that_is_there(plan: tuple) -> None:  # type: ignore[ty
     assert ("tidy_kernels" in names) == (plan[0] is not None)
     for name in names:
         assert list((ROOT / "preprocessing").rglob(f"{name}.py")), name
+
+
+def test_all_kernels_that_a_mesh_needs_are_loaded_before_the_first() -> None:
+    """Whatever the options: what compiles later counts against a mesh's time limit."""
+    subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, check=True)
 
 
 @pytest.mark.slow

@@ -279,7 +279,7 @@ def check_kills(
             hits += 1
         else:
             window /= 2  # a quick machine had ended by then
-        told, _ = process.communicate(timeout=120)
+        told, _ = process.communicate(timeout=600)
         assert process.returncode in (3, -signal.SIGKILL), told.decode()
         assert prepare(source, place(out)).counts["rejected"] == 1
         check_whole(place(out), undisturbed)
@@ -306,10 +306,10 @@ def test_no_secret_is_in_a_ledger_a_log_or_an_error(
         use_port(spoilt)
         assert os.environ["AWS_SECRET_ACCESS_KEY"] == SECRET
         process = start(source, f"{bucket}/out")
-        told, _ = process.communicate(timeout=120)
+        told, _ = process.communicate(timeout=600)
         assert process.returncode == 3
         refused = start(source.replace("s3://", f"s3://key:{SECRET}@"), f"{bucket}/out")
-        told += refused.communicate(timeout=120)[0]
+        told += refused.communicate(timeout=600)[0]
         assert refused.returncode == 2
     use_port(port)
     assert b"1 failed" in told

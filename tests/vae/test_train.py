@@ -172,7 +172,7 @@ def test_two_gloo_processes_equal_one_with_twice_the_batch(data: Path, tmp_path:
     ]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     train(config("batch=4", "steps=6"), data, tmp_path / "one", device="cpu", quiet=True)
@@ -212,7 +212,7 @@ def test_bf16_trains_with_float32_masters(data: Path, tmp_path: Path) -> None:
         cwd=ROOT,
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=600,
     )
     train(config(), data, tmp_path / "full", device="cpu", quiet=True)
     half, full = read_log(tmp_path / "log.csv"), read_log(tmp_path / "full/log.csv")
