@@ -133,4 +133,4 @@ def announcement() -> str:
     """What a user who waits is told."""
     folder = current_cache()
     kept = f"they are kept in {folder}" if folder else "no folder to keep them in can be written"
-    return f"compiling kernels, once for this version: a minute or two ({kept})"
+    return f"compiling kernels, once for this version: a few minutes ({kept})"

@@ -7,6 +7,8 @@ everything is brought into the normalised frame first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -358,7 +360,7 @@ def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np
 
     `columns` 0 puts all into one row.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     height, width = pictures[0][1].shape[:2]
     columns = columns or len(pictures)
@@ -368,7 +370,7 @@ def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np
     sheet = Image.new(
         "RGB", (columns * (width + gap) + gap, rows * (height + band + gap) + gap), "white"
     )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
+    draw, font = ImageDraw.Draw(sheet), caption_font(size)
     for index, (caption, picture) in enumerate(pictures):
         left = gap + index % columns * (width + gap)
         top = gap + index // columns * (height + band + gap)
@@ -378,6 +380,18 @@ def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np
             caption = caption[:-2] + "…"
         draw.text(middle, caption, fill=(40, 44, 52), font=font, anchor="mm")
     return np.asarray(sheet)
+
+
+def caption_font(size: int) -> Any:
+    """Open3D's Roboto, which has the letters of European languages; Pillow's own has ASCII."""
+    from PIL import ImageFont
+
+    package = find_spec("open3d")
+    for folder in (package and package.submodule_search_locations) or ():
+        font = Path(folder) / "resources/Roboto-Medium.ttf"
+        if font.is_file():
+            return ImageFont.truetype(str(font), size)
+    return ImageFont.load_default(size)
 
 
 def png_bytes(picture: np.ndarray) -> bytes:

@@ -8,6 +8,7 @@ from preprocessing.looking.render import (
     Caster,
     Cloud,
     camera_around,
+    caption_font,
     png_bytes,
     render_mesh,
     render_points,
@@ -105,6 +106,13 @@ def test_near_dots_hide_far_ones_and_empty_clouds_are_no_trouble() -> None:
     picture = render_points([frame, near, far, away, none], 41, 41, 0, 0)
     middle = picture[20, 20].astype(int)
     assert middle[0] > middle[2] + 100
+
+
+def test_captions_have_more_than_ascii() -> None:
+    """A letter that the font lacks is a box, like any other that it lacks."""
+    font = caption_font(20)
+    drawn = {bytes(font.getmask(letter)) for letter in "üößéñЖλ…"}
+    assert len(drawn) == 8
 
 
 def test_side_by_side_keeps_every_picture_whole() -> None:
