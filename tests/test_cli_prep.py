@@ -188,6 +188,22 @@ def test_kinds_that_are_not_read_are_named_once(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["passed_over"] == {".drcx": 2}
 
 
+def test_outputs_of_another_run_are_named_and_left_out(
+    prepared: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, out = prepared
+    folder = tmp_path / "all"
+    folder.mkdir()
+    (folder / "raw.obj").write_bytes(next(source.glob("*.obj")).read_bytes())
+    (folder / "solids").symlink_to(out / "watertight")
+    done = prep("watertight", folder, "--out", tmp_path / "out", *QUICK)
+    assert f"passed over: 2 made by the run in {folder}/solids" in done.stderr
+    again = prep("watertight", folder, "--out", tmp_path / "out", *QUICK, "--json")
+    told = json.loads(again.stdout)
+    assert told["counts"] == {"skipped": 1}
+    assert told["passed_over"] == {f"made by the run in {folder}/solids": 2}
+
+
 def test_inspect_and_doctor(prepared: tuple[Path, Path], tmp_path: Path) -> None:
     source, out = prepared
     mesh = next(source.glob("*.obj"))

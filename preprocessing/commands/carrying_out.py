@@ -20,7 +20,7 @@ def carry_out(
     """Find the inputs, run the stages, pack the samples if asked to (where, how large), print the
     summary, exit with its code."""
     from preprocessing.points.shards import parse_size
-    from preprocessing.running.known_eps import known_eps, raw_ones
+    from preprocessing.running.known_eps import known_eps
     from preprocessing.running.manifest import find_inputs, kinds, mesh_suffixes
     from preprocessing.running.packing import pack_folder
     from preprocessing.running.pipeline import run_plan
@@ -30,11 +30,10 @@ def carry_out(
         parse_size(packing[1])  # a mistake is told before the work
     with stdout_for_results_only():
         passed_over: Counter[str] = Counter()
-        entries = find_inputs(inputs, mesh_suffixes(), plan.out, passed_over)
-        if plan.watertight is not None:
-            entries = raw_ones(entries, passed_over)
+        raw = plan.watertight is not None
+        entries = find_inputs(inputs, mesh_suffixes(), plan.out, passed_over, raw)
         if passed_over and not limits.quiet:
-            typer.echo(f"passed over, no raw meshes that are read: {kinds(passed_over)}", err=True)
+            typer.echo(f"passed over: {kinds(passed_over)}", err=True)
         eps_of = known_eps(entries) if plan.watertight is None else None
         again = None if how.overwrite else ()
         summary = run_plan(entries, plan, limits, again=again, eps_of=eps_of)

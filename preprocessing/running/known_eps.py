@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preprocessing.console import UsageError
@@ -21,38 +21,10 @@ def known_eps(entries: Sequence[Entry]) -> dict[str, float]:
     Raises UsageError for solids that were not remeshed: salient edges are looked for next, and
     theirs are not the shape's.
     """
-    coarse: dict[str, bool] = {}
-    found: dict[str, float] = {}
-    for entry, home, eps in in_ledgers(entries):
-        if home not in coarse:
-            told = read_record(place(home)).get("watertight") or {}
-            coarse[home] = not told.get("remesh", True)
-        if coarse[home]:
-            raise UsageError(
-                f"{home} was made with --no-remesh: the edges of its meshes are the grid's, "
-                "not the shape's; make it again without"
-            )
-        found[entry.path] = eps
-    return found
-
-
-def raw_ones(entries: list[Entry], passed_over: Counter[str]) -> list[Entry]:
-    """Those entries that no other run made watertight; the others are counted by its folder.
-
-    An output that lies below an input folder is no input. Where all entries are outputs, they are
-    what was asked for, and stay.
-    """
-    made = {entry.path: home for entry, home, _ in in_ledgers(entries)}
-    if len(made) == len(entries):
-        return entries
-    passed_over.update(f"made by the run in {home}" for home in made.values())
-    return [entry for entry in entries if entry.path not in made]
-
-
-def in_ledgers(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str, float]]:
-    """Those entries that `watertight` has written, each with its run's folder and its eps."""
     tables: dict[str, dict[str, float]] = {}
     homes: dict[str, str] = {}
+    coarse: set[str] = set()
+    found: dict[str, float] = {}
     for entry in entries:
         folder = os.path.dirname(entry.path)
         if folder not in homes:
@@ -60,8 +32,16 @@ def in_ledgers(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str, float]]:
         home = homes[folder]
         if home and home not in tables:
             tables[home] = eps_by_file(place(home))
+            if not (read_record(place(home)).get("watertight") or {}).get("remesh", True):
+                coarse.add(home)
         if home and entry.path in tables[home]:
-            yield entry, home, tables[home][entry.path]
+            if home in coarse:
+                raise UsageError(
+                    f"{home} was made with --no-remesh: the edges of its meshes are the grid's, "
+                    "not the shape's; make it again without"
+                )
+            found[entry.path] = tables[home][entry.path]
+    return found
 
 
 def above(folder: Place) -> list[Place]:

@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from preprocessing.console import UsageError
@@ -28,7 +29,17 @@ MAGIC = "*?["
 ARCHIVES = {".zip", ".gz", ".bz2", ".xz", ".7z", ".tar", ".rar"}
 # What lies beside meshes and belongs to them, and what a run writes beside its outputs.
 BESIDE = {".mtl", ".bin", ".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".webp"}
-OURS = {"ledger.parquet", "ledger.csv", "ledger.journal.jsonl", "run.json", "ledger.lease.json"}
+LEDGERS = {"ledger.parquet", "ledger.journal.jsonl"}
+OURS = {*LEDGERS, "ledger.csv", "run.json", "ledger.lease.json"}
+
+
+@dataclass
+class Around:
+    """What else lies in the folders searched: files of other kinds, by suffix, and the folders that
+    hold a run's ledger."""
+
+    others: Counter[str] = field(default_factory=Counter)
+    homes: set[str] = field(default_factory=set)
 
 
 def mesh_suffixes() -> set[str]:
@@ -44,6 +55,7 @@ def find_inputs(
     suffixes: Collection[str],
     exclude: Place | None = None,
     passed_over: Counter[str] | None = None,
+    raw: bool = False,
 ) -> list[Entry]:
     """Every input file once, sorted by id.
 
@@ -52,6 +64,9 @@ def find_inputs(
     folder `exclude` (the output, when it lies inside an input) are left out. Files of other kinds
     in folders are counted by suffix in `passed_over`.
 
+    raw: what another run made watertight in a folder below an input folder is left out, too, and
+    counted by that folder, unless the input folder holds nothing else.
+
     Raises UsageError when an input does not exist or holds nothing, and when files of several
     inputs have one id: the message names them.
     """
@@ -59,12 +74,14 @@ def find_inputs(
     found: list[Found] = []
     paths: set[str] = set()
     for text in inputs:
-        empty = True
-        for one in expand(text, suffixes, exclude, others):
+        empty, around = True, Around()
+        expanded = expand(text, suffixes, exclude, around)
+        for one in raw_ones(list(expanded), around) if raw else expanded:
             empty = False
             if one.given or one.path not in paths:
                 found.append(one)
             paths.add(one.path)
+        others.update(around.others)
         if empty and exclude is not None and is_same(text, exclude):
             raise UsageError(f"{text} is --out, whose files are no inputs; give another --out")
         if empty:
@@ -83,18 +100,32 @@ def kinds(counts: Counter[str]) -> str:
     )
 
 
+def raw_ones(found: list[Found], around: Around) -> list[Found]:
+    """Those files of one INPUT that no run whose ledger lies below it made watertight."""
+    from preprocessing.running.known_eps import eps_by_file
+
+    made = {path: home for home in around.homes for path in eps_by_file(place(home))}
+    left = [one for one in found if one.path not in made]
+    if not left:
+        return found
+    homes = [made[one.path] for one in found if one.path in made]
+    around.others.update(f"made by the run in {home}" for home in homes)
+    return left
+
+
 def expand(
-    text: str, suffixes: Collection[str], exclude: Place | None, others: Counter[str]
+    text: str, suffixes: Collection[str], exclude: Place | None, around: Around
 ) -> Iterator[Found]:
     """Every file or object that one INPUT stands for."""
     if is_address(text):
-        yield from expand_address(systems.checked(text), suffixes, exclude, others)
+        yield from expand_address(systems.checked(text), suffixes, exclude, around)
         return
     skip = os.path.realpath(exclude) if isinstance(exclude, Path) else None
     path = os.path.abspath(text)
     if os.path.isdir(path):
-        for file in walk(path, suffixes, skip, set(), others):
+        for file in walk(path, suffixes, skip, set(), around):
             yield Found(os.path.relpath(file, path), file, given=False)
+        around.homes.discard(path)
     elif os.path.isfile(path):
         if path.lower().endswith(LISTS):
             yield from read_list(path)
@@ -112,7 +143,7 @@ def expand(
 
 
 def expand_address(
-    address: str, suffixes: Collection[str], exclude: Place | None, others: Counter[str]
+    address: str, suffixes: Collection[str], exclude: Place | None, around: Around
 ) -> Iterator[Found]:
     """Every object that an address stands for: itself, a list's, a pattern's, those below it."""
     if address.lower().endswith(LISTS):
@@ -132,7 +163,12 @@ def expand_address(
         one = f"{fixed}/{name}"
         if "" in parts:
             raise UsageError(f"{one}: a key with an empty part cannot be an input; rename it")
-        if any(p.startswith(".") for p in parts) or SEGMENTS in parts or below(one, exclude):
+        if any(p.startswith(".") for p in parts) or below(one, exclude):
+            continue
+        if SEGMENTS in parts or parts[-1] in LEDGERS:
+            ledger = parts.index(SEGMENTS) if SEGMENTS in parts else len(parts) - 1
+            if ledger and pattern is None:
+                around.homes.add("/".join([fixed, *parts[:ledger]]))
             continue
         if pattern is not None:
             if pattern.fullmatch(name):
@@ -140,7 +176,7 @@ def expand_address(
         elif suffix in suffixes:
             yield Found(name, one, given=False)
         elif suffix not in BESIDE and parts[-1] not in OURS:
-            others[suffix] += 1
+            around.others[suffix] += 1
     if not found:
         raise UsageError(f"{address}: no such object, and none below it")
 
@@ -161,9 +197,9 @@ def pattern_of(glob_pattern: str) -> str:
 
 
 def walk(
-    folder: str, suffixes: Collection[str], skip: str | None, seen: set[str], others: Counter[str]
+    folder: str, suffixes: Collection[str], skip: str | None, seen: set[str], around: Around
 ) -> Iterator[str]:
-    """Files below a folder, links followed, each real folder once; others are counted by suffix."""
+    """Files below a folder, links followed, each real folder once; `around` is told of others."""
     real = os.path.realpath(folder)
     if real in seen or real == skip:
         return
@@ -177,16 +213,18 @@ def walk(
         suffix = os.path.splitext(one.name)[1].lower()
         if one.name.startswith("."):
             if suffix in suffixes and not one.is_dir():
-                others[f"hidden {suffix}"] += 1
+                around.others[f"hidden {suffix}"] += 1
             continue
         if one.is_dir() and one.name != SEGMENTS:
             folders.append(one.path)
         elif suffix in suffixes:
             yield one.path
+        elif one.name in LEDGERS:
+            around.homes.add(folder)
         elif suffix not in BESIDE and one.name not in OURS:
-            others[suffix] += 1
+            around.others[suffix] += 1
     for path in sorted(folders):
-        yield from walk(path, suffixes, skip, seen, others)
+        yield from walk(path, suffixes, skip, seen, around)
 
 
 def in_folder(path: str, folder: str | None) -> bool:

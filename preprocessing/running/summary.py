@@ -1,6 +1,7 @@
 """What became of the items of one run: for people, as JSON, and as a counter of Ray's."""
 
 import heapq
+import shlex
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class Summary:
     slowest: list[tuple[float, str]] = field(default_factory=list)  # a heap of ten
     failed: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
-    passed_over: dict[str, int] = field(default_factory=dict)  # files of other kinds, by suffix
+    passed_over: dict[str, int] = field(default_factory=dict)  # find_inputs counts them
 
     def add(self, name: str, status: str, reason: str, seconds: float) -> None:
         """Count one item."""
@@ -68,7 +69,7 @@ class Summary:
                 lines.append(f"  {row['status']:9} {row['id']}: {row['reason']}")
             hidden = sum(self.counts.values()) - self.counts["ok"] - self.counts["skipped"] - 50
             more = f"and {hidden} more, " if hidden > 0 else ""
-            lines.append(f"  {more}what was wrong with each: dora-prep ledger {self.out}")
+            lines.append(f"  {more}paths and details: dora-prep ledger {shlex.quote(self.out)}")
         return "\n".join(lines)
 
 

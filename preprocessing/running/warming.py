@@ -110,6 +110,7 @@ def warm_remeshing(plan: Plan) -> None:
 
 def warm_rest(plan: Plan) -> None:
     """The same for what a solid needs last, its audit, and for sampling."""
+    from preprocessing.distance.queries import unsigned_distance
     from preprocessing.points.sampling import Supervision, sample_shape
     from preprocessing.shapes import cylinder
     from preprocessing.solid.audit import contacts, topology
@@ -117,8 +118,15 @@ def warm_rest(plan: Plan) -> None:
     mesh = cylinder().mesh  # it has salient edges, and faces for a tree of several levels
     if plan.watertight is not None:
         contacts(mesh, topology(mesh).watertight)
+        if measures_distance(plan.watertight):
+            unsigned_distance(mesh, mesh.vertices)
     if plan.samples is not None:
         sample_shape(mesh, points=64, supervision=Supervision(dense=100, space=100))
+
+
+def measures_distance(given: WatertightSettings) -> bool:
+    """Whether the result is measured by its distance, as one that is not the offset itself is."""
+    return bool(given.simplify) or given.method != "offset"
 
 
 # Two cores compile them side by side in little more than half the time.
@@ -136,8 +144,9 @@ def first_kernels(plan: Plan) -> list[str]:
     names, given = [], plan.watertight
     if given is not None:
         names = ["brick_kernels", "isosurface_kernels", "crossing_kernels"]
-        names += ["tidy_kernels"] if given.remesh else []
+        names += ["mend_kernels"] if given.remesh else []  # of these, what compiles last
         names += ["shell_kernels"] if given.keep_cavities else []
         names += ["hole_kernels"] if given.close_holes else []
         names += ["mitre_feature_kernels"] if given.corners == "sharp" else []
+        names += ["distance_kernels"] if measures_distance(given) else []
     return [*names, "distance_kernels", "fps_kernels"] if plan.samples else names

@@ -11,7 +11,7 @@ from small_runs import INLINE, SOLID, below, rows, run_watertight, write_box
 
 from preprocessing.console import UsageError
 from preprocessing.running.ids import Entry
-from preprocessing.running.known_eps import known_eps, raw_ones, require_one_eps, shown
+from preprocessing.running.known_eps import known_eps, require_one_eps, shown
 from preprocessing.running.ledger_view import ledger_rows, retry_items
 from preprocessing.running.manifest import find_inputs
 from preprocessing.running.pipeline import run_plan
@@ -89,22 +89,23 @@ def test_solids_that_were_not_remeshed_are_for_nothing_with_edges(
 
 
 def test_what_another_run_made_below_an_input_is_no_input(source: Path, tmp_path: Path) -> None:
-    """Unless nothing else is there: then it is what was asked for."""
+    """Unless it is named, or nothing else is there: then it is what was asked for."""
     out = source / "solids"
     run_watertight(source, out)
-    other = write_box(out / "kept/other.obj")
-    for folder, left in (
-        (source, {"a", "b", "broken", "solids/kept/other"}),
-        (out, {"kept/other"}),
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"path,id\n{out / 'a.ply'},solid\n{source / 'b.obj'},raw\n")
+    three = {"a", "b", "broken"}
+    for given, ids, left_out in (
+        ([source], three, 2),
+        ([source / "a.obj", out / "b.ply"], {"a", "b"}, 0),
+        ([listed], {"solid", "raw"}, 0),
+        ([out], {"a", "b"}, 0),
     ):
         passed_over: Counter[str] = Counter()
-        found = raw_ones(find_inputs([str(folder)], {".obj", ".ply"}), passed_over)
-        assert {entry.id for entry in found} == left
-        assert passed_over == {f"made by the run in {out}": 2}
-    other.unlink()
-    solids = find_inputs([str(out)], {".ply"})
-    assert raw_ones(solids, Counter()) == solids
-    assert len(solids) == 2
+        found = find_inputs([*map(str, given)], {".obj", ".ply"}, None, passed_over, raw=True)
+        assert {entry.id for entry in found} == ids
+        assert passed_over == Counter({f"made by the run in {out}": left_out} if left_out else {})
+    assert len(find_inputs([str(source)], {".obj", ".ply"})) == 5
 
 
 def test_only_outputs_count(tmp_path: Path) -> None:
