@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -122,11 +123,16 @@ def test_status_ledger_and_retry_read_a_store(bucket: str, shapes: Path) -> None
 
 
 def test_sampling_alone_takes_eps_from_the_ledger_in_the_store(bucket: str, shapes: Path) -> None:
-    out = place(f"{bucket}/out")
+    out = place(f"{bucket}/all/out")
     prepare(str(shapes), out)
-    entries = find_inputs([f"{out}/watertight"], mesh_suffixes())
+    entries = find_inputs([f"{out}/watertight"], mesh_suffixes(), raw=True)
     assert len(entries) == COUNT
     assert set(known_eps(entries).values()) == {2 / 48}
+    systems.put(next(shapes.rglob("*.ply")), f"{bucket}/all/raw.ply")
+    passed_over: Counter[str] = Counter()
+    beside = find_inputs([f"{bucket}/all"], mesh_suffixes(), None, passed_over, raw=True)
+    assert [entry.id for entry in beside] == ["raw"]
+    assert passed_over[f"made by the run in {out}/watertight"] == COUNT
 
 
 def test_inputs_of_a_store_by_name_pattern_and_list(bucket: str, tmp_path: Path) -> None:
