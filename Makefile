@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements.lock requirements-torch.txt
 
 setup: $(READY)  ## create .venv with the pinned dependencies
 
-demo: $(READY)  ## raw meshes in, a scored leaderboard out, in about five minutes (writes demo/)
+demo: $(READY)  ## raw meshes in, a scored leaderboard out, in about ten minutes (writes demo/)
 	$(BIN)/python -m benchmarks.demo
 
 taste: $(READY)  ## after the demo: train a model on its shapes for a minute (writes demo/taste)
