@@ -145,6 +145,11 @@ class WatertightSettings:
             package = module.replace("_", "-")
             raise SettingsError("method", f"needs {package}; pip install {package}")
 
+    @property
+    def measures_distance(self) -> bool:
+        """Whether the result is measured by its distance, as one that is not the offset itself."""
+        return bool(self.simplify) or self.method != "offset"
+
     def check_corners(self) -> None:
         """Raise SettingsError for sharp corners where nothing could keep them, or too long ones."""
         if self.corners == "round":

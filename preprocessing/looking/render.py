@@ -383,7 +383,10 @@ def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np
 
 
 def caption_font(size: int) -> Any:
-    """Open3D's Roboto, which has the letters of European languages; Pillow's own has ASCII."""
+    """Open3D's Roboto, `size` pixels high, which has the letters of European languages.
+
+    Where Open3D is not there, Pillow's own, which has ASCII.
+    """
     from PIL import ImageFont
 
     package = find_spec("open3d")

@@ -165,10 +165,10 @@ def expand_address(
             raise UsageError(f"{one}: a key with an empty part cannot be an input; rename it")
         if any(p.startswith(".") for p in parts) or below(one, exclude):
             continue
-        if SEGMENTS in parts or parts[-1] in LEDGERS:
-            ledger = parts.index(SEGMENTS) if SEGMENTS in parts else len(parts) - 1
-            if ledger and pattern is None:
-                around.homes.add("/".join([fixed, *parts[:ledger]]))
+        home = parts[: parts.index(SEGMENTS)] if SEGMENTS in parts else parts[:-1]
+        if home and pattern is None and (SEGMENTS in parts or parts[-1] in LEDGERS):
+            around.homes.add("/".join([fixed, *home]))
+        if SEGMENTS in parts:
             continue
         if pattern is not None:
             if pattern.fullmatch(name):

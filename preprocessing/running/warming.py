@@ -118,18 +118,13 @@ def warm_rest(plan: Plan) -> None:
     mesh = cylinder().mesh  # it has salient edges, and faces for a tree of several levels
     if plan.watertight is not None:
         contacts(mesh, topology(mesh).watertight)
-        if measures_distance(plan.watertight):
+        if plan.watertight.measures_distance:
             unsigned_distance(mesh, mesh.vertices)
     if plan.samples is not None:
         sample_shape(mesh, points=64, supervision=Supervision(dense=100, space=100))
 
 
-def measures_distance(given: WatertightSettings) -> bool:
-    """Whether the result is measured by its distance, as one that is not the offset itself is."""
-    return bool(given.simplify) or given.method != "offset"
-
-
-# Two cores compile them side by side in little more than half the time.
+# Two cores compile them side by side.
 PARTS = (warm_solid, warm_remeshing, warm_rest)
 
 
@@ -148,5 +143,5 @@ def first_kernels(plan: Plan) -> list[str]:
         names += ["shell_kernels"] if given.keep_cavities else []
         names += ["hole_kernels"] if given.close_holes else []
         names += ["mitre_feature_kernels"] if given.corners == "sharp" else []
-        names += ["distance_kernels"] if measures_distance(given) else []
+        names += ["distance_kernels"] if given.measures_distance else []
     return [*names, "distance_kernels", "fps_kernels"] if plan.samples else names

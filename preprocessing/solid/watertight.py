@@ -80,7 +80,7 @@ def solidify(mesh: Mesh, settings: WatertightSettings) -> Watertight:
     if settings.simplify:
         solid = simplify_mesh(solid, settings.simplify * eps)
         shape = topology(solid)
-    if settings.simplify or settings.method != "offset":
+    if settings.measures_distance:
         error = surface_error(solid, distance_to(normalised, settings), eps)
         touching = contacts(solid, shape.watertight)
     audit = asdict(shape) | asdict(touching) | asdict(error)
