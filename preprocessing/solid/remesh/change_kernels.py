@@ -11,7 +11,13 @@ takes. `limits` are as of judge_edges.
 
 import numba as nb
 
-from preprocessing.solid.remesh.deviation_kernels import on_lattice, settle
+from preprocessing.solid.remesh.deviation_kernels import (
+    TURNED,
+    between,
+    chord_deviation,
+    on_lattice,
+    settle,
+)
 from preprocessing.solid.remesh.fairness_kernels import (
     agreement,
     badness,
@@ -38,7 +44,7 @@ from preprocessing.solid.remesh.meeting_kernels import (
     pair_is_sharp,
     star_is_clean,
 )
-from preprocessing.solid.remesh.near_kernels import is_near, offset_at
+from preprocessing.solid.remesh.near_kernels import is_near
 
 TURN = 0.64  # cosine of the most that a face may turn: 50 degrees
 FAR = -1000.0  # added to a cost that still has to be checked
@@ -46,17 +52,24 @@ LONGEST = 2.5  # cells that a new edge may be long
 
 
 @nb.njit(cache=True)
-def chord_error(near, v, a, b):  # type: ignore[no-untyped-def]
-    """|distance - eps| / eps at the middle of ab."""
-    x, y, z = v[a, 0] + v[b, 0], v[a, 1] + v[b, 1], v[a, 2] + v[b, 2]
-    return abs(offset_at(near, 0.5 * x, 0.5 * y, 0.5 * z)[0] - near[4]) / near[4]
+def chord_error(near, mesh, a, b):  # type: ignore[no-untyped-def]
+    """|distance - eps| / eps of ab, where it is asked and farthest from eps."""
+    return abs(chord_deviation(near, mesh[0], mesh[1], a, b))
 
 
 @nb.njit(cache=True)
-def _chord_near(near, v, a, b, tolerance):  # type: ignore[no-untyped-def]
-    """Whether the middle of ab is at distance eps within a share of it."""
-    x, y, z = v[a, 0] + v[b, 0], v[a, 1] + v[b, 1], v[a, 2] + v[b, 2]
-    return is_near(near, 0.5 * x, 0.5 * y, 0.5 * z, tolerance)
+def _chord_near(near, mesh, a, b, tolerance):  # type: ignore[no-untyped-def]
+    """Whether ab is at distance eps within a share of it, where chord_deviation asks."""
+    v = mesh[0]
+    x, y, z = between(v, a, b, 0.5)
+    if not is_near(near, x, y, z, tolerance):
+        return False
+    if agreement(mesh[1], a, b) < TURNED:
+        for t in (0.25, 0.75):
+            x, y, z = between(v, a, b, t)
+            if not is_near(near, x, y, z, tolerance):
+                return False
+    return True
 
 
 @nb.njit(cache=True)
@@ -100,8 +113,8 @@ def try_flip(near, mesh, h, limits, rings):  # type: ignore[no-untyped-def]
         return False
     flat = min(agreement(gradient, a, b), agreement(gradient, a, c)) > limits[1]
     if not (flat and agreement(gradient, a, d) > limits[1]):
-        allowed = max(limits[0], chord_error(near, v, a, b))
-        if not _chord_near(near, v, c, d, allowed):
+        allowed = max(limits[0], chord_error(near, mesh, a, b))
+        if not _chord_near(near, mesh, c, d, allowed):
             return False
     return flip_cleanly(mesh, h, rings)
 
@@ -143,7 +156,7 @@ def stays_near(near, mesh, a, b, ring, count, tolerance):  # type: ignore[no-unt
     v, faces = mesh[0], mesh[2]
     for i in range(count):
         p, q = start(faces, after(ring[i])), start(faces, before(ring[i]))
-        if p != b and not _chord_near(near, v, b, p, tolerance):
+        if p != b and not _chord_near(near, mesh, b, p, tolerance):
             return False
         if p != b and q != b and not _face_near(near, v, b, p, q, tolerance):
             return False

@@ -1,5 +1,9 @@
 """Kernels that ask how far a chord is from distance eps, and where on the offset it should go.
 
+A chord across a crease may leave the offset on one side near one end, and on the other side near
+the other, and cross it in its middle: where the normals at its ends differ, it is asked at its
+quarters, too.
+
 `near` is as of near_kernels.py.
 """
 
@@ -9,6 +13,7 @@ import numba as nb
 import numpy as np
 
 from preprocessing.solid.crossing_kernels import LATTICE
+from preprocessing.solid.remesh.fairness_kernels import agreement
 from preprocessing.solid.remesh.halfedge_edit_kernels import after, start
 from preprocessing.solid.remesh.near_kernels import offset_at
 
@@ -21,6 +26,8 @@ ENDS = 0.08
 HALVINGS = 8  # of a chord, until the change of its nearest sheet is where it is taken to be
 # The shortest edges may be off by so many times the tolerance.
 SHORT = 2.5
+# Cosine between the normals at two ends below which the chord is asked at its quarters: 20 degrees.
+TURNED = 0.94
 # Edges longer than so many cells may step over something between ends whose normals agree.
 LONG = 0.6
 
@@ -151,7 +158,7 @@ def better_middle(near, p, g, q, h, deviation):  # type: ignore[no-untyped-def]
     """
     mx, my, mz = 0.5 * (p[0] + q[0]), 0.5 * (p[1] + q[1]), 0.5 * (p[2] + q[2])
     if deviation > 0.0:
-        x, y, z, found = crease_point(near, p, g, q, h)
+        x, y, z, found = crease_between(near, p, g, q, h)
         if found:
             mx, my, mz = x, y, z
     x, y, z, gx, gy, gz, error = settle(near, mx, my, mz)
@@ -163,9 +170,34 @@ def better_middle(near, p, g, q, h, deviation):  # type: ignore[no-untyped-def]
     return on_lattice(x), on_lattice(y), on_lattice(z), gx, gy, gz, found
 
 
+@nb.njit(cache=True, inline="always")
+def between(v, a, b, t):  # type: ignore[no-untyped-def]
+    """The point at a share of the chord ab."""
+    return (
+        v[a, 0] + t * (v[b, 0] - v[a, 0]),
+        v[a, 1] + t * (v[b, 1] - v[a, 1]),
+        v[a, 2] + t * (v[b, 2] - v[a, 2]),
+    )
+
+
+@nb.njit(cache=True)
+def chord_deviation(near, v, gradient, a, b):  # type: ignore[no-untyped-def]
+    """(distance - eps) / eps of the chord ab, where it is asked and farthest from eps."""
+    eps = near[4]
+    x, y, z = between(v, a, b, 0.5)
+    worst = (offset_at(near, x, y, z)[0] - eps) / eps
+    if agreement(gradient, a, b) < TURNED:
+        for t in (0.25, 0.75):
+            x, y, z = between(v, a, b, t)
+            off = (offset_at(near, x, y, z)[0] - eps) / eps
+            if abs(off) > abs(worst):
+                worst = off
+    return worst
+
+
 @nb.njit(parallel=True, cache=True)
 def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-def]
-    """How far the middles of edges are from eps, in eps, float32 (3F,): 0 where within limits.
+    """How far edges are from eps, in eps, float32 (3F,): 0 where within limits.
 
     One half-edge of each pair is judged, where no end is in frozen (V,) and both are in dirty (V,).
     limits: (share of eps for an edge one cell long, cosine between normals above which a chord need
@@ -174,30 +206,23 @@ def judge_edges(near, mesh, frozen, dirty, limits):  # type: ignore[no-untyped-d
     """
     vertices, gradient, faces, mates = mesh[0], mesh[1], mesh[2], mesh[3]
     found = np.zeros(3 * faces.shape[0], np.float32)
-    eps, step = near[4], near[5]
+    step = near[5]
     for h in nb.prange(3 * faces.shape[0]):
         if faces[h // 3, 0] < 0:
             continue
         a, b = start(faces, h), start(faces, after(h))
         if not (dirty[a] and dirty[b]) or frozen[a] or frozen[b] or mates[h] < h:
             continue
-        cosine = (
-            gradient[a, 0] * gradient[b, 0]
-            + gradient[a, 1] * gradient[b, 1]
-            + gradient[a, 2] * gradient[b, 2]
-        )
         long = math.sqrt(
             (vertices[a, 0] - vertices[b, 0]) ** 2
             + (vertices[a, 1] - vertices[b, 1]) ** 2
             + (vertices[a, 2] - vertices[b, 2]) ** 2
         )
-        if cosine > limits[1] and long < LONG * step:
+        if agreement(gradient, a, b) > limits[1] and long < LONG * step:
             continue
-        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
-        x, y, z = x + vertices[b, 0], y + vertices[b, 1], z + vertices[b, 2]
-        d = offset_at(near, 0.5 * x, 0.5 * y, 0.5 * z)[0]
-        if abs(d - eps) * max(long, step / SHORT) > limits[0] * eps * step:
-            found[h] = (d - eps) / eps
+        off = chord_deviation(near, vertices, gradient, a, b)
+        if abs(off) * max(long, step / SHORT) > limits[0] * step:
+            found[h] = off
     return found
 
 

@@ -146,7 +146,7 @@ def tidy_blocks(near, mesh, frozen, limits, most, flags, listed, first, spare): 
 
 @nb.njit(cache=True)
 def _flip_nearer(near, mesh, h, rings):  # type: ignore[no-untyped-def]
-    """Flip an edge if its middle comes much nearer to the offset by it; whether it was done."""
+    """Flip an edge if it comes much nearer to the offset by it; whether it was done."""
     v, gradient, faces, mates, leaving = mesh[:5]
     a, b, c, d = corners(faces, mates, h)
     if c == d or squares(v, c, d, a)[2] > (LONGEST * near[5]) ** 2:
@@ -158,7 +158,7 @@ def _flip_nearer(near, mesh, h, rings):  # type: ignore[no-untyped-def]
         return False
     if edge_between(faces, mates, leaving, c, d) >= 0:
         return False
-    if chord_error(near, v, c, d) > NEARER * chord_error(near, v, a, b):
+    if chord_error(near, mesh, c, d) > NEARER * chord_error(near, mesh, a, b):
         return False
     return flip_cleanly(mesh, h, rings)
 
