@@ -36,6 +36,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
 from preprocessing.solid.remesh.meeting_kernels import pair_is_clean, star_is_clean
 from preprocessing.solid.remesh.near_kernels import offset_at
 
+STEP = 0.3  # cells that an end is moved down a crevice whose crease is too deep
 GAIN = 0.95  # share of the squared error that may be left
 WALK = 60  # steps down into a crevice, each as long as no sheet can be met on the way
 CREASE, BELOW, START, END, FLIP = 0, 1, 2, 3, 4  # what may be done about a chord
@@ -99,8 +100,24 @@ def _move_saves(near, mesh, at, p, ring):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def _end_moves(near, mesh, at, crease, deep, ring):  # type: ignore[no-untyped-def]
+    """The error that moving vertex `at` saves, and where to: to the crease, or a step down."""
+    v = mesh[0]
+    saved = -1.0
+    if crease[1]:
+        saved = _move_saves(near, mesh, at, crease[0], ring)
+    if saved > 0.0 or not (crease[1] or deep[1]):
+        return saved, crease[0]
+    p = crease[0] if crease[1] else deep[0]
+    x, y, z = p[0] - v[at, 0], p[1] - v[at, 1], p[2] - v[at, 2]
+    share = STEP * near[5] / max(STEP * near[5], math.sqrt(x * x + y * y + z * z))
+    p, found = settled_place(near, v[at, 0] + share * x, v[at, 1] + share * y, v[at, 2] + share * z)
+    return (_move_saves(near, mesh, at, p, ring) if found else -1.0), p
+
+
+@nb.njit(cache=True)
 def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-untyped-def]
-    """Fill gains (5,) with the error that each change of edge ab saves; the two new places."""
+    """Fill gains (5,) with the error that each change of edge ab saves; the new places."""
     v, gradient, faces, mates, leaving = mesh[:5]
     a, b, c, d = around
     one, two = face_error(near, v, a, b, c)[0], face_error(near, v, b, a, d)[0]
@@ -108,18 +125,20 @@ def _weigh(near, mesh, around, frozen, new, gains, rings):  # type: ignore[no-un
     gains[:] = -1.0
     x, y, z, crossed = crease_between(near, v[a], gradient[a], v[b], gradient[b])
     p, found = settled_place(near, x, y, z)
-    if crossed and found:
+    crease = p, crossed and found
+    deep = _below_edge(near, v, a, b, c, d)
+    one_end = other_end = p
+    if crease[1]:
         gains[CREASE] = _split_saves(near, mesh, around, new, p, old)
-        if not frozen[a]:
-            gains[START] = _move_saves(near, mesh, a, p, rings[0])
-        if not frozen[b]:
-            gains[END] = _move_saves(near, mesh, b, p, rings[0])
-    q, found = _below_edge(near, v, a, b, c, d)
-    if found:
-        gains[BELOW] = _split_saves(near, mesh, around, new, q, old)
+    if not frozen[a]:
+        gains[START], one_end = _end_moves(near, mesh, a, crease, deep, rings[0])
+    if not frozen[b]:
+        gains[END], other_end = _end_moves(near, mesh, b, crease, deep, rings[0])
+    if deep[1]:
+        gains[BELOW] = _split_saves(near, mesh, around, new, deep[0], old)
     if c != d and edge_between(faces, mates, leaving, c, d) < 0:
         gains[FLIP] = _saved(old, pair_error(near, v, (a, d, c), (b, c, d), LEAST)[0])
-    return p, q
+    return p, deep[0], one_end, other_end
 
 
 @nb.njit(cache=True)
@@ -128,7 +147,7 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
     faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     a, b, c = around[0], around[1], around[2]
     h = edge_between(faces, mates, leaving, a, b)
-    p = places[1] if kind == BELOW else places[0]
+    p = places[kind] if kind != FLIP else places[CREASE]
     if kind == FLIP:
         g = mates[h]
         flip(faces, mates, leaving, h)
