@@ -15,7 +15,7 @@ from preprocessing.running.manifest import Entry
 from preprocessing.shapes import generate_shapes
 from preprocessing.solid.watertight import make_watertight
 
-VERSION = 8  # of the builder: what it writes changed with the engine of watertight.py
+VERSION = 9  # of the builder: what it writes changed with the engine of watertight.py
 EPS = 2 / 128
 SEED = 0
 GENERATED = 10

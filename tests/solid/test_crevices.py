@@ -96,6 +96,35 @@ def test_crevices_are_right_to_where_they_end(degrees: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_a_wedge_of_air_is_closed_late(seed: int) -> None:
+    """Its crease lies too deep for a chord across it, whose ends go down the walls instead."""
+    x, y = 1.2 * np.cos(np.radians(8)), 1.2 * np.sin(np.radians(8))
+    book = sheets(
+        [[0, 0, -0.4], [1.2, 0, -0.4], [0, 0, 0.4]], [[0, 0, -0.4], [x, y, -0.4], [0, 0, 0.4]]
+    )
+    assert np.abs(errors(placed(book, seed))).max() < 0.12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crease_beside_an_arc_is_met(seed: int) -> None:
+    """The round rim of one sheet meets the flat offset of another: chords over both, off on one
+    side and then on the other, are right in their middles."""
+    fin = sheets(
+        [[-0.6, -0.6, 0], [0.6, -0.6, 0], [-0.6, 0.6, 0]],
+        [[0, -0.6, 1.8 * EPS], [0, 0.6, 1.8 * EPS], [0, -0.6, 1.8 * EPS + 0.4]],
+    )
+    assert np.abs(errors(placed(fin, seed))).max() < 0.12
+
+
+def errors(mesh: Mesh) -> np.ndarray:
+    """Distance / eps - 1 at many points of the faces of the offset surface."""
+    settings = WatertightSettings(eps=EPS)
+    solid, _ = remesh(marching_surface(mesh, settings), EPS, settings.tolerance)
+    points = spread_points(solid.vertices, solid.faces, 200_000)
+    return gradients(bricks_of(mesh, 64, EPS).near(EPS), points)[0] / EPS - 1
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_a_slot_thinner_than_a_cell_leads_into_the_void_in_any_pose(seed: int) -> None:
     mesh = placed(slotted_box(2 * EPS + 0.5 * STEP), seed)
     solid = outside_surface(bricks_of(mesh, 64, EPS), EPS).mesh
