@@ -26,9 +26,10 @@ KEPT_OFF = np.array([0.01, 0.05, 0.15, 0.3, 0.5])
 PATIENT = 1  # steps that a vertex without a place on its edge waits
 
 
-def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
+def embed(start: BrickSurface, projected: Marched, eps: float) -> tuple[Marched, bool]:
     """The projected surface on the lattice, vertices held back on grid edges where faces crossed.
 
+    The second says that no faces cross any more; without it some may, beside finer cells alone.
     `start` is the surface before projection, with every vertex on its grid edge; those on a lid
     are not on the offset and have no other place on their edge.
     """
@@ -57,7 +58,9 @@ def embed(start: BrickSurface, projected: Marched, eps: float) -> Marched:
     gradient, held = projected.gradient.copy(), stage >= 0
     gradient[held] = gradients(near, vertices[held])[1]
     surface = replace(projected.surface, vertices=vertices)
-    return replace(projected, surface=surface, gradient=gradient)
+    # Faces whose vertices have all been at their last step were not asked again.
+    apart = not crossing.any() and bool((stage < len(KEPT_OFF) - 1).all())
+    return replace(projected, surface=surface, gradient=gradient), apart
 
 
 def waits(

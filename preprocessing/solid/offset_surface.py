@@ -76,7 +76,7 @@ def marching_surface(mesh: Mesh, settings: WatertightSettings) -> Marched:
     lid = np.zeros(len(start.vertices), bool)
     if filling is not None:
         lid = on_lid(start.vertices, gradients(cover.near(eps), start.vertices)[0], filling, eps)
-    return embed(start, project(start, cover, eps, lid), eps)
+    return embed(start, project(start, cover, eps, lid), eps)[0]
 
 
 def cover_of(mesh: Mesh, settings: WatertightSettings, margin: float) -> TriangleBricks:

@@ -43,7 +43,7 @@ def outside_surface(whole: TriangleBricks, eps: float) -> Marched:
         middles = start.vertices[start.faces[narrow]].mean(axis=1)
         seeds = np.unique(np.concatenate([seeds, cells_at(middles, step)]), axis=0)
         if not len(seeds):
-            return embed(start, projected, eps)
+            return embed(start, projected, eps)[0]
         crevices = explore(field, cover, near, seeds)
         known = len(entrances), len(wanted)
         entrances = np.unique(np.concatenate([entrances, crevices.entrances]), axis=0)
@@ -52,7 +52,8 @@ def outside_surface(whole: TriangleBricks, eps: float) -> Marched:
         if (len(entrances), len(wanted)) == known:
             break
     again = partial(explore, field, cover, near)
-    return sewn_on_offset(start, cover, near, crevices, again) or embed(start, projected, eps)
+    sewn = sewn_on_offset(start, cover, near, crevices, again)
+    return sewn or embed(start, projected, eps)[0]
 
 
 def sewn_on_offset(
@@ -71,13 +72,15 @@ def sewn_on_offset(
     best, least = None, np.inf
     for turn in range(WIDER + 1):
         finer = stitched(start, cover, crevices)
-        done = embed(finer, project(finer, cover, eps, no_lid(finer)), eps)
+        done, apart = embed(finer, project(finer, cover, eps, no_lid(finer)), eps)
         off = np.abs(gradients(near, done.surface.vertices)[0] - eps) > OFF * eps
-        crossing = crossing_faces(done.mesh, closed=True)
         many = off.sum()
-        if not crossing.any() and many < least:
+        if not apart:
+            crossing = crossing_faces(done.mesh, closed=True)
+            apart = not crossing.any()
+            off[finer.faces[crossing]] = True
+        if apart and many < least:
             best, least = done, many
-        off[finer.faces[crossing]] = True
         if turn == WIDER or not off.any():
             break
         round_them = cells_at(finer.vertices[off], step)[:, None] + WAYS
