@@ -17,7 +17,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,6 +58,39 @@ def parquet_path(folder: Path) -> Path:
     return folder / PARQUET
 
 
+def parquet_file(folder: Path) -> pq.ParquetFile:
+    """A folder's ledger, opened. Raises UsageError for a file that is damaged or no ledger."""
+    path = parquet_path(folder)
+    with readable_rows(path):
+        file = pq.ParquetFile(path)
+    if missing := {"id", "status"} - set(file.schema_arrow.names):
+        raise UsageError(
+            f"{path} is no ledger of dora-prep: it has no column {' or '.join(sorted(missing))}; "
+            "move or rename it"
+        )
+    return file
+
+
+@contextmanager
+def readable_rows(path: Path) -> Iterator[None]:
+    """Say which ledger is damaged where pyarrow finds that it is; the system's errors stay."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None):
+            raise
+        raise UsageError(
+            f"{path} is damaged ({error}); put a copy back, or move it away: what it lists is "
+            "made anew"
+        ) from None
+
+
+def read_parquet(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """Columns of a folder's parquet file, all unless given. Raises UsageError as above."""
+    with readable_rows(parquet_path(folder)):
+        return parquet_file(folder).read(columns=columns)
+
+
 def journal_path(folder: Path) -> Path:
     """Where rows go that are not in the parquet file yet."""
     return folder / JOURNAL
@@ -88,7 +122,7 @@ def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
     """The rows of the parquet file, then those of the journal."""
     tables = [schema.empty_table()]
     if parquet_path(folder).exists():
-        tables.append(conform(pq.read_table(parquet_path(folder)), schema))
+        tables.append(conform(read_parquet(folder), schema))
     if journal_path(folder).exists():
         tables.append(read_journal(journal_path(folder), schema))
     return pa.concat_tables(tables)
@@ -97,12 +131,24 @@ def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
 def ledger_schema(folder: Path) -> pa.Schema:
     """The columns of a stage's ledger, by what the folder's holds."""
     if parquet_path(folder).exists():
-        return STAGES[stage_of(pq.read_schema(parquet_path(folder)).names)]
+        return STAGES[stage_of(parquet_file(folder).schema_arrow.names)]
     if journal_path(folder).exists():
         with open(journal_path(folder), "rb") as lines:
             first = parse(lines.readline()) or {}
             return STAGES[first.get("stage", "watertight")]
     return WATERTIGHT
+
+
+def refuse_others(folder: Path, stage: str) -> None:
+    """Raise UsageError where a folder's ledger is not of the stage, or cannot be read."""
+    if not parquet_path(folder).exists():
+        return
+    other = stage_of(parquet_file(folder).schema_arrow.names)
+    if other != stage:
+        raise UsageError(
+            f"{folder} holds the ledger of another stage ({other}), which this would "
+            "overwrite: give another folder as --out"
+        )
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -198,14 +244,11 @@ class Ledger:
         if not take(self.lock):
             self.lock.close()
             raise UsageError(f"another run is writing {folder}; wait for it or stop it")
-        if parquet_path(folder).exists():
-            other = stage_of(pq.read_schema(parquet_path(folder)).names)
-            if other != stage:
-                self.lock.close()
-                raise UsageError(
-                    f"{folder} holds the ledger of another stage ({other}), which this would "
-                    "overwrite: give another folder as --out"
-                )
+        try:
+            refuse_others(folder, stage)
+        except UsageError:
+            self.lock.close()
+            raise
         drop_torn_line(journal_path(folder))
         self.journal = open(journal_path(folder), "ab", buffering=0)  # noqa: SIM115 - until close
         self.synced = self.folded = time.monotonic()
@@ -216,9 +259,9 @@ class Ledger:
         table = wanted.empty_table()
         self.file: pq.ParquetFile | None = None  # stays the old one when a fold replaces it
         if parquet_path(folder).exists():
-            self.file = pq.ParquetFile(parquet_path(folder))
+            self.file = parquet_file(folder)
             columns = [name for name in wanted.names if name in self.file.schema_arrow.names]
-            table = conform(self.file.read(columns=columns), wanted)
+            table = conform(read_parquet(folder, columns), wanted)
         self.row = {name: row for row, name in enumerate(table["id"].to_pylist())}
         self.proof = {
             name: table[name].combine_chunks() if name in LONG else encode(table[name])

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from disks import tiny_disk
 from hypothesis import given
@@ -107,6 +109,32 @@ def test_a_ledger_of_an_older_version_gains_columns(tmp_path: Path) -> None:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     with tiny_disk(tmp_path / "disk", 2) as folder:
         yield folder
+
+
+@pytest.mark.parametrize("cut", [0, 5, 0.5])
+def test_a_damaged_ledger_is_named(tmp_path: Path, cut: float) -> None:
+    """Cut short anywhere, or with bytes of its rows gone, for who reads it and who writes it."""
+    ledger = Ledger(tmp_path, WATERTIGHT)
+    for name in ("a", "b"):
+        ledger.record(row(name))
+    ledger.close()
+    path = tmp_path / "ledger.parquet"
+    whole = path.read_bytes()
+    if cut < 1:
+        path.write_bytes(whole[: int(cut * len(whole))])
+    else:
+        path.write_bytes(b"PAR1" + bytes(len(whole) // 4) + whole[4 + len(whole) // 4 :])
+    with pytest.raises(UsageError, match=r"ledger\.parquet is damaged"):
+        read_ledger(tmp_path)
+    with pytest.raises(UsageError, match=r"ledger\.parquet is damaged"):
+        Ledger(tmp_path, WATERTIGHT)
+
+
+def test_a_file_of_that_name_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"euros": [1.0]}), tmp_path / "ledger.parquet")
+    for ask in (read_ledger, lambda folder: Ledger(folder, WATERTIGHT)):
+        with pytest.raises(UsageError, match="no ledger of dora-prep: it has no column id"):
+            ask(tmp_path)
 
 
 def test_a_full_disk_leaves_a_readable_ledger(small_disk: Path) -> None:
