@@ -144,4 +144,5 @@ def first_kernels(plan: Plan) -> list[str]:
         names += ["hole_kernels"] if given.close_holes else []
         names += ["mitre_feature_kernels"] if given.corners == "sharp" else []
         names += ["distance_kernels"] if given.measures_distance else []
-    return [*names, "distance_kernels", "fps_kernels"] if plan.samples else names
+    names += ["distance_kernels", "fps_kernels"] if plan.samples else []
+    return list(dict.fromkeys(names))
