@@ -28,7 +28,7 @@ FINEST = 1290 * BRICK
 # An offset has to stay below this: at it, the surface would lie on the border of the grid. Rounded,
 # because 1.05 - 1 is a little more than 0.05.
 BORDER = round(HALF_WIDTH - 1, 9)
-TOLERANCE = 0.025  # share of eps that the middle of an edge one cell long may be off
+TOLERANCE = 0.025  # share of eps that an edge one cell long may be off where it is asked
 MITRE = 2.0  # how many eps sharp corners may reach unless told
 LEAST_TOLERANCE = 0.005  # finer chords would be slivers beside the cells
 
@@ -88,7 +88,7 @@ class WatertightSettings:
 
     eps: offset. resolution: cells per axis; 0 becomes round(2 / eps). close_holes: radius of the
     openings to close. simplify: deviation that decimation may add, as a share of eps. tolerance:
-    share of eps that the middle of an edge one cell long may be off eps, longer ones less. remesh:
+    share of eps that an edge one cell long may be off where it is asked, longer ones less. remesh:
     False keeps the triangles of marching cubes, right at the vertices and no farther. corners:
     `sharp` measures the mitred distance, of which eps is asked then; mitre: how many eps off the
     tip of an edge may be, else it is bevelled, for sharp ones alone. audit: `full` counts lost

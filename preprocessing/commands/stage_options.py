@@ -70,7 +70,7 @@ class SolidOptions:
     ] = None
     tolerance: Annotated[
         float,
-        typer.Option(metavar="T", help="Share of eps that the middle of an edge may be off."),
+        typer.Option(metavar="T", help="Share of eps that an edge one cell long may be off."),
     ] = 0.025
     remesh: Annotated[
         bool,

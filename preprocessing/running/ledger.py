@@ -18,7 +18,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from preprocessing.console import UsageError
 from preprocessing.files import atomic_path
 from preprocessing.running.ids import readable
-from preprocessing.running.ledger_columns import PROOF, STAGES, WATERTIGHT, stage_of
+from preprocessing.running.ledger_columns import OWN, PROOF, STAGES, WATERTIGHT, stage_of
 from preprocessing.stores.address import Place, StorePath
 from preprocessing.stores.ledger_copy import (
     CSV,
@@ -39,6 +39,7 @@ from preprocessing.stores.ledger_copy import (
     has_stored_ledger,
     lease_holder,
     pulled,
+    store_named,
 )
 
 PROOF_NAMES = tuple(
@@ -61,34 +62,27 @@ def parquet_path(folder: Path) -> Path:
 def parquet_file(folder: Path) -> pq.ParquetFile:
     """A folder's ledger, opened. Raises UsageError for a file that is damaged or no ledger."""
     path = parquet_path(folder)
-    with readable_rows(path):
+    with damage_named(path):
         file = pq.ParquetFile(path)
-    if missing := {"id", "status"} - set(file.schema_arrow.names):
-        raise UsageError(
-            f"{path} is no ledger of dora-prep: it has no column {' or '.join(sorted(missing))}; "
-            "move or rename it"
-        )
+    names = set(file.schema_arrow.names)
+    if not {"id", "status"} <= names or names.isdisjoint(OWN.values()):
+        file.close()
+        raise UsageError(f"{path} is no ledger of dora-prep; move or rename it")
     return file
 
 
 @contextmanager
-def readable_rows(path: Path) -> Iterator[None]:
+def damage_named(path: Path) -> Iterator[None]:
     """Say which ledger is damaged where pyarrow finds that it is; the system's errors stay."""
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
-        if getattr(error, "errno", None):
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) or isinstance(error, MemoryError):
             raise
         raise UsageError(
             f"{path} is damaged ({error}); put a copy back, or move it away: what it lists is "
             "made anew"
         ) from None
-
-
-def read_parquet(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """Columns of a folder's parquet file, all unless given. Raises UsageError as above."""
-    with readable_rows(parquet_path(folder)):
-        return parquet_file(folder).read(columns=columns)
 
 
 def journal_path(folder: Path) -> Path:
@@ -111,7 +105,7 @@ def read_ledger(folder: str | Place, schema: pa.Schema | None = None) -> pa.Tabl
     Without `schema` it is the one the parquet file or the journal's first row shows.
     """
     if isinstance(folder, StorePath):
-        with pulled(folder) as copy:
+        with pulled(folder) as copy, store_named(folder, copy):
             return read_ledger(copy, schema)
     folder = Path(folder)
     table = all_rows(folder, schema or ledger_schema(folder))
@@ -122,7 +116,8 @@ def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
     """The rows of the parquet file, then those of the journal."""
     tables = [schema.empty_table()]
     if parquet_path(folder).exists():
-        tables.append(conform(read_parquet(folder), schema))
+        with parquet_file(folder) as file, damage_named(parquet_path(folder)):
+            tables.append(conform(file.read(), schema))
     if journal_path(folder).exists():
         tables.append(read_journal(journal_path(folder), schema))
     return pa.concat_tables(tables)
@@ -131,7 +126,8 @@ def all_rows(folder: Path, schema: pa.Schema) -> pa.Table:
 def ledger_schema(folder: Path) -> pa.Schema:
     """The columns of a stage's ledger, by what the folder's holds."""
     if parquet_path(folder).exists():
-        return STAGES[stage_of(parquet_file(folder).schema_arrow.names)]
+        with parquet_file(folder) as file:
+            return STAGES[stage_of(file.schema_arrow.names)]
     if journal_path(folder).exists():
         with open(journal_path(folder), "rb") as lines:
             first = parse(lines.readline()) or {}
@@ -143,7 +139,8 @@ def refuse_others(folder: Path, stage: str) -> None:
     """Raise UsageError where a folder's ledger is not of the stage, or cannot be read."""
     if not parquet_path(folder).exists():
         return
-    other = stage_of(parquet_file(folder).schema_arrow.names)
+    with parquet_file(folder) as file:
+        other = stage_of(file.schema_arrow.names)
     if other != stage:
         raise UsageError(
             f"{folder} holds the ledger of another stage ({other}), which this would "
@@ -240,28 +237,26 @@ class Ledger:
         stage = stage_of(schema.names)
         self.mark = {"stage": stage}
         folder.mkdir(parents=True, exist_ok=True)
-        self.lock = open(lock_path(folder), "w")  # noqa: SIM115 - held until close
-        if not take(self.lock):
-            self.lock.close()
-            raise UsageError(f"another run is writing {folder}; wait for it or stop it")
-        try:
+        with ExitStack() as stack:  # what is open goes with whatever goes wrong
+            self.lock = stack.enter_context(open(lock_path(folder), "w"))
+            if not take(self.lock):
+                raise UsageError(f"another run is writing {folder}; wait for it or stop it")
             refuse_others(folder, stage)
-        except UsageError:
-            self.lock.close()
-            raise
-        drop_torn_line(journal_path(folder))
-        self.journal = open(journal_path(folder), "ab", buffering=0)  # noqa: SIM115 - until close
-        self.synced = self.folded = time.monotonic()
-        if os.fstat(self.journal.fileno()).st_size:
-            self.fold()  # an earlier run was killed; from here on the parquet file has all its rows
-        names = [name for name in PROOF_NAMES if name in schema.names]
-        wanted = pa.schema([schema.field(name) for name in ("id", *names)])
-        table = wanted.empty_table()
-        self.file: pq.ParquetFile | None = None  # stays the old one when a fold replaces it
-        if parquet_path(folder).exists():
-            self.file = parquet_file(folder)
-            columns = [name for name in wanted.names if name in self.file.schema_arrow.names]
-            table = conform(read_parquet(folder, columns), wanted)
+            drop_torn_line(journal_path(folder))
+            self.journal = stack.enter_context(open(journal_path(folder), "ab", buffering=0))
+            self.synced = self.folded = time.monotonic()
+            if os.fstat(self.journal.fileno()).st_size:
+                self.fold()  # an earlier run was killed; now the parquet file has all its rows
+            names = [name for name in PROOF_NAMES if name in schema.names]
+            wanted = pa.schema([schema.field(name) for name in ("id", *names)])
+            table = wanted.empty_table()
+            self.file: pq.ParquetFile | None = None  # stays the old one when a fold replaces it
+            if parquet_path(folder).exists():
+                self.file = stack.enter_context(parquet_file(folder))
+                columns = [name for name in wanted.names if name in self.file.schema_arrow.names]
+                with damage_named(parquet_path(folder)):
+                    table = conform(self.file.read(columns=columns), wanted)
+            stack.pop_all()
         self.row = {name: row for row, name in enumerate(table["id"].to_pylist())}
         self.proof = {
             name: table[name].combine_chunks() if name in LONG else encode(table[name])
@@ -294,7 +289,8 @@ class Ledger:
             row -= self.file.metadata.row_group(group).num_rows
             group += 1
         if self.group[0] != group:
-            self.group = group, conform(self.file.read_row_group(group), self.schema)
+            with damage_named(parquet_path(self.folder)):
+                self.group = group, conform(self.file.read_row_group(group), self.schema)
         found: list[dict[str, Any]] = self.group[1].slice(row, 1).to_pylist()
         return found[0]
 

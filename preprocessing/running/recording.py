@@ -27,7 +27,7 @@ from preprocessing.running.summary import Summary, count_for_ray
 from preprocessing.running.tasks import Output
 from preprocessing.stores import systems
 from preprocessing.stores.address import Place, StorePath, is_address
-from preprocessing.stores.ledger_copy import LedgerCopy
+from preprocessing.stores.ledger_copy import LedgerCopy, store_named
 from preprocessing.stores.scratch import scratch_folder
 
 STALE = re.compile(r"^\..*\.\d+\.tmp(\.\w+)?$")  # what atomic_path leaves when it is killed
@@ -70,7 +70,8 @@ def open_stored(stack: ExitStack, output: Output, folder: StorePath, entries: in
     local = stack.enter_context(scratch_folder())
     copy = LedgerCopy(folder, local)
     stack.callback(copy.close)
-    ledger = Ledger(local, output.columns)
+    with store_named(folder, local):
+        ledger = Ledger(local, output.columns)
     stack.push(closing(ledger, entries))
     copy.follow(ledger)
     written = systems.listed(str(folder)) if ledger.row else {}

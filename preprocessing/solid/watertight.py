@@ -54,7 +54,7 @@ def make_watertight(
     surface lies near the input, not eps from it). keep_cavities: voids that the input bounds as
     cavities stay (shells.py). close_holes: radius, normalised frame, of the openings to close
     (holes.py). simplify: decimate, with at most simplify * eps of deviation (simplify.py).
-    tolerance: share of eps that the middle of an edge one cell long may be off (remesh/).
+    tolerance: share of eps that an edge one cell long may be off where it is asked (remesh/).
     remesh: False keeps the triangles of marching cubes, whose edges are not the shape's. corners:
     `sharp` keeps edges and corners, bevelled where a tip would be beyond mitre * eps
     (distance/mitre.py). audit: `full` adds `lost` to the audit (lost.py).

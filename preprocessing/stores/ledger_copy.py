@@ -47,6 +47,15 @@ def pulled(home: StorePath) -> Iterator[Path]:
         yield local
 
 
+@contextlib.contextmanager
+def store_named(home: StorePath, local: Path) -> Iterator[None]:
+    """Have errors that name a file of the local copy name the store's."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(str(error).replace(str(local), str(home))) from None
+
+
 def pull(home: StorePath, local: Path) -> int:
     """Fetch table and journal of a store's folder into a local one; the last segment's number."""
     with contextlib.suppress(FileNotFoundError):

@@ -22,6 +22,7 @@ from preprocessing.shapes import (
 from preprocessing.solid.crossings import crossing_faces
 from preprocessing.solid.offset_surface import marching_surface
 from preprocessing.solid.remesh import halfedge_edit_kernels as kernels
+from preprocessing.solid.remesh.change_kernels import _chord_near
 from preprocessing.solid.remesh.deviation_kernels import TURNED, chord_deviation
 from preprocessing.solid.remesh.remeshing import cubes, remesh, remesh_apart, seam_vertices
 from preprocessing.solid.remesh.working import Working
@@ -167,7 +168,10 @@ def test_chords_between_normals_that_differ_are_asked_at_their_quarters() -> Non
         points = np.array([v[a] + t * (v[b] - v[a]) for t in shares])
         off = plain_distance(points, mesh.triangles) / EPS - 1
         found = chord_deviation(near, v, gradient, a, b)
-        assert abs(found) == pytest.approx(np.abs(off).max(), abs=1e-9)
+        assert found == pytest.approx(off[np.abs(off).argmax()], abs=1e-9)
+        for tolerance in (0.9, 1.1):
+            near_enough = _chord_near(near, (v, gradient), a, b, tolerance * abs(found))
+            assert near_enough == (tolerance > 1)
         several += int(np.abs(off).argmax() > 0)
     assert several > 10
 

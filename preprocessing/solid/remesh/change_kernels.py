@@ -12,7 +12,8 @@ takes. `limits` are as of judge_edges.
 import numba as nb
 
 from preprocessing.solid.remesh.deviation_kernels import (
-    TURNED,
+    SHARES,
+    asked,
     between,
     chord_deviation,
     on_lattice,
@@ -60,15 +61,10 @@ def chord_error(near, mesh, a, b):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True)
 def _chord_near(near, mesh, a, b, tolerance):  # type: ignore[no-untyped-def]
     """Whether ab is at distance eps within a share of it, where chord_deviation asks."""
-    v = mesh[0]
-    x, y, z = between(v, a, b, 0.5)
-    if not is_near(near, x, y, z, tolerance):
-        return False
-    if agreement(mesh[1], a, b) < TURNED:
-        for t in (0.25, 0.75):
-            x, y, z = between(v, a, b, t)
-            if not is_near(near, x, y, z, tolerance):
-                return False
+    for i in range(asked(mesh[1], a, b)):
+        x, y, z = between(mesh[0], a, b, SHARES[i])
+        if not is_near(near, x, y, z, tolerance):
+            return False
     return True
 
 

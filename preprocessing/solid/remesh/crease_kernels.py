@@ -1,10 +1,11 @@
 """Kernels that lead edges along the concave creases of an offset surface.
 
 A chord from one sheet to another cuts through the air over the crease where they meet. It is split
-on the crease, or below its middle, or one of its ends is moved onto the crease, or it is flipped:
-whichever leaves the least squared error, and only if that is clearly less than before, no face gets
-a sliver or looks inward, and none meets another. A face that leans inward is allowed at a price
-(error_kernels.py): a deep crease is found chord by chord, and walls stand between the parts found.
+on the crease, or below its middle, or one of its ends is moved onto the crease or a step towards
+it, or it is flipped: whichever leaves the least squared error, and only if that is clearly less
+than before, no face gets a sliver or looks inward, and none meets another. A face that leans inward
+is allowed at a price (error_kernels.py): a deep crease is found chord by chord, and walls stand
+between the parts found.
 
 `near` is as of near_kernels.py and `mesh` as of change_kernels.py.
 """
@@ -36,7 +37,7 @@ from preprocessing.solid.remesh.halfedge_edit_kernels import (
 from preprocessing.solid.remesh.meeting_kernels import pair_is_clean, star_is_clean
 from preprocessing.solid.remesh.near_kernels import offset_at
 
-STEP = 0.3  # cells that an end is moved down a crevice whose crease is too deep
+STEP = 0.3  # cells that an end goes towards the crease, or the place below, if it may not go there
 GAIN = 0.95  # share of the squared error that may be left
 WALK = 60  # steps down into a crevice, each as long as no sheet can be met on the way
 CREASE, BELOW, START, END, FLIP = 0, 1, 2, 3, 4  # what may be done about a chord
@@ -101,16 +102,20 @@ def _move_saves(near, mesh, at, p, ring):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True)
 def _end_moves(near, mesh, at, crease, deep, ring):  # type: ignore[no-untyped-def]
-    """The error that moving vertex `at` saves, and where to: to the crease, or a step down."""
-    v = mesh[0]
-    saved = -1.0
-    if crease[1]:
-        saved = _move_saves(near, mesh, at, crease[0], ring)
+    """The error that moving vertex `at` saves, and where to: to the crease, or else a step.
+
+    crease, deep: a place and whether it was found.
+    """
+    v, step = mesh[0], STEP * near[5]
+    saved = _move_saves(near, mesh, at, crease[0], ring) if crease[1] else -1.0
     if saved > 0.0 or not (crease[1] or deep[1]):
         return saved, crease[0]
     p = crease[0] if crease[1] else deep[0]
     x, y, z = p[0] - v[at, 0], p[1] - v[at, 1], p[2] - v[at, 2]
-    share = STEP * near[5] / max(STEP * near[5], math.sqrt(x * x + y * y + z * z))
+    long = math.sqrt(x * x + y * y + z * z)
+    if crease[1] and long <= step:
+        return saved, p
+    share = step / max(step, long)
     p, found = settled_place(near, v[at, 0] + share * x, v[at, 1] + share * y, v[at, 2] + share * z)
     return (_move_saves(near, mesh, at, p, ring) if found else -1.0), p
 
@@ -147,7 +152,6 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
     faces, mates, leaving = mesh[2], mesh[3], mesh[4]
     a, b, c = around[0], around[1], around[2]
     h = edge_between(faces, mates, leaving, a, b)
-    p = places[kind] if kind != FLIP else places[CREASE]
     if kind == FLIP:
         g = mates[h]
         flip(faces, mates, leaving, h)
@@ -155,7 +159,7 @@ def _change_cleanly(mesh, around, kind, places, new, row, rings):  # type: ignor
             return c
         unflip(faces, mates, leaving, h, g, around)
         return -1
-    at = new
+    at, p = new, places[kind]
     if kind in (START, END):
         at = a if kind == START else b
         p = place(mesh, at, p)

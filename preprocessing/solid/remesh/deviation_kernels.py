@@ -28,6 +28,7 @@ HALVINGS = 8  # of a chord, until the change of its nearest sheet is where it is
 SHORT = 2.5
 # Cosine between the normals at two ends below which the chord is asked at its quarters: 20 degrees.
 TURNED = 0.94
+SHARES = (0.5, 0.25, 0.75)
 # Edges longer than so many cells may step over something between ends whose normals agree.
 LONG = 0.6
 
@@ -181,17 +182,19 @@ def between(v, a, b, t):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
+def asked(gradient, a, b):  # type: ignore[no-untyped-def]
+    """At how many of SHARES the chord ab is asked."""
+    return 1 if agreement(gradient, a, b) >= TURNED else 3
+
+
+@nb.njit(cache=True)
 def chord_deviation(near, v, gradient, a, b):  # type: ignore[no-untyped-def]
     """(distance - eps) / eps of the chord ab, where it is asked and farthest from eps."""
-    eps = near[4]
-    x, y, z = between(v, a, b, 0.5)
-    worst = (offset_at(near, x, y, z)[0] - eps) / eps
-    if agreement(gradient, a, b) < TURNED:
-        for t in (0.25, 0.75):
-            x, y, z = between(v, a, b, t)
-            off = (offset_at(near, x, y, z)[0] - eps) / eps
-            if abs(off) > abs(worst):
-                worst = off
+    worst = 0.0
+    for i in range(asked(gradient, a, b)):
+        x, y, z = between(v, a, b, SHARES[i])
+        off = (offset_at(near, x, y, z)[0] - near[4]) / near[4]
+        worst = off if abs(off) > abs(worst) else worst
     return worst
 
 

@@ -29,8 +29,8 @@ CUBE = 6  # bricks along an edge of the cubes that are remeshed by themselves
 def remesh(start: Marched, eps: float, tolerance: float) -> tuple[Mesh, np.ndarray]:
     """The surface remeshed, and for each vertex an old one (V,) that it is or lies near.
 
-    tolerance: share of eps that the middle of an edge one cell long may be off; lids, creases and
-    their faces stay. Faces of the start meet nowhere, nor do those of the result.
+    tolerance: share of eps that an edge one cell long may be off where it is asked; lids, creases
+    and their faces stay. Faces of the start meet nowhere, nor do those of the result.
     """
     mesh, near = start.mesh, start.cover.near(eps)
     owner = cubes(start)
