@@ -101,7 +101,7 @@ def inspect_folder(
     sheet = Sheet(str(folder), len(entries), [tiles[i] for i in range(len(chosen))])
     pictures = [(f"{tile.id}: {tile.facts}", tile.picture) for tile in sheet.tiles]
     if png is not None:
-        atomic_write(png, png_bytes(side_by_side(pictures, min(COLUMNS, len(pictures)))))
+        atomic_write(png, png_bytes(side_by_side(pictures, COLUMNS)))
     if html is not None:
         atomic_write(html, contact_page(escape(sheet.heading), pictures))
     return sheet

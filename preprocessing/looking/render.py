@@ -358,12 +358,12 @@ def side_by_side(pictures: list[tuple[str, np.ndarray]], columns: int = 0) -> np
 
     A caption that is wider than its picture is cut.
 
-    `columns` 0 puts all into one row.
+    `columns`: at most so many; 0 puts all into one row.
     """
     from PIL import Image, ImageDraw
 
     height, width = pictures[0][1].shape[:2]
-    columns = columns or len(pictures)
+    columns = min(columns or len(pictures), len(pictures))
     rows = -(-len(pictures) // columns)
     size = max(13, width // 32)
     band, gap = size * 2, max(4, width // 80)

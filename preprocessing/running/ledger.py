@@ -39,7 +39,6 @@ from preprocessing.stores.ledger_copy import (
     has_stored_ledger,
     lease_holder,
     pulled,
-    store_named,
 )
 
 PROOF_NAMES = tuple(
@@ -105,7 +104,7 @@ def read_ledger(folder: str | Place, schema: pa.Schema | None = None) -> pa.Tabl
     Without `schema` it is the one the parquet file or the journal's first row shows.
     """
     if isinstance(folder, StorePath):
-        with pulled(folder) as copy, store_named(folder, copy):
+        with pulled(folder) as copy:
             return read_ledger(copy, schema)
     folder = Path(folder)
     table = all_rows(folder, schema or ledger_schema(folder))

@@ -42,7 +42,7 @@ class Foldable(Protocol):
 @contextlib.contextmanager
 def pulled(home: StorePath) -> Iterator[Path]:
     """A local folder with the ledger that a store's folder has, for reading."""
-    with scratch_folder() as local:
+    with scratch_folder() as local, store_named(home, local):
         pull(home, local)
         yield local
 
